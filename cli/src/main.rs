@@ -1,0 +1,3 @@
+//! `qctl`: arbitrate and inspect quorum disks.
+
+fn main() {}

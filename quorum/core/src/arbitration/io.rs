@@ -1,0 +1,101 @@
+//! What goes into an arbitration machine, and what comes out.
+
+use super::{Event, ParkedMark};
+use crate::Instant;
+use scsi::reservation::{Exchange, Verb};
+use std::time::Duration;
+
+/// One of this node's paths (nexuses) to the disk, from zero.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PathId(pub u16);
+
+/// One command of this machine; never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CommandId(pub u64);
+
+/// How the disk was cleared of the old owner's writes between the win and the first read of the log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum BarrierKind {
+    /// PREEMPT AND ABORT of the old holder.
+    Abort,
+    /// A LUN reset, which persistent reservations survive.
+    LunReset,
+    /// CLEAR TASK SET.
+    ClearTaskSet,
+    /// Nothing could be sent: only the settle time stands between. Best effort, and said so.
+    SettleOnly,
+    /// An NVMe preempt and abort, or a controller whose acquire orders writes.
+    Nvme,
+}
+
+/// What a driver tells the machine.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Input {
+    /// Begin. `serials` is a block of key serials that were never used before, first and count.
+    Start {
+        /// First serial of the block.
+        serials: (u32, u32),
+    },
+    /// A further block of unused serials, after [`Output::NeedSerials`].
+    Serials {
+        /// First and count.
+        serials: (u32, u32),
+    },
+    /// A command came back.
+    Answer {
+        /// Which.
+        id: CommandId,
+        /// When the driver handed it to the path.
+        sent_at: Instant,
+        /// What it brought.
+        exchange: Exchange,
+    },
+    /// The answer to [`Output::ReadMark`]: what the superblock of the log says.
+    Mark {
+        /// The mark, if there is one.
+        mark: Option<ParkedMark>,
+    },
+    /// The answer to [`Output::ReadEpoch`], after a power loss: is the epoch in the superblock still ours?
+    EpochStillOurs(bool),
+    /// Whoever the arbiter serves is alive and wants it to go on.
+    Fed,
+    /// A deadline of [`super::Config`]'s machine has come (a driver may also send it early).
+    Tick,
+    /// Everything that writes has been drained and the parked mark has been sent: hand over.
+    Park,
+    /// Give the disk back at an operator's word: release and unregister (no park mark).
+    Release,
+    /// A path came or went.
+    PathChanged {
+        /// Which.
+        path: PathId,
+        /// Usable now.
+        usable: bool,
+    },
+}
+
+/// What the machine tells its driver. In order; each is carried out before the next is looked at.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Output {
+    /// Perform this verb on this path and bring the answer back.
+    Perform {
+        /// Its name, for the answer.
+        id: CommandId,
+        /// The path.
+        path: PathId,
+        /// The verb.
+        verb: Verb,
+        /// The caller's bound.
+        bound: Duration,
+    },
+    /// Read the parked mark from the superblock of the log (only under `Policy::has_log`).
+    ReadMark,
+    /// Read the epoch from the superblock of the log (only under `Policy::has_log`).
+    ReadEpoch,
+    /// Bring a further block of unused serials.
+    NeedSerials,
+    /// Ownership is proved up to this point: the self-stop timer may be set to it. Only ever moves on.
+    ProvedUntil(Instant),
+    /// Something happened that people and programs want to know.
+    Event(Event),
+}

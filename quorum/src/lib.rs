@@ -1,0 +1,1 @@
+//! Arbitration of a quorum disk, and the cluster service that stands on it.

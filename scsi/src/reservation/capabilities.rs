@@ -1,0 +1,79 @@
+//! What a disk, and the way to it, can do.
+
+use super::ReservationType;
+
+/// Known, known not, or not known yet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Support {
+    /// The disk says so, or did it.
+    Yes,
+    /// The disk says no.
+    No,
+    /// It does not tell, and nothing was tried.
+    #[default]
+    Unknown,
+}
+
+/// A set of reservation types.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct TypeMask(u8);
+
+impl TypeMask {
+    /// With this type added.
+    #[must_use]
+    pub const fn with(self, kind: ReservationType) -> Self {
+        Self(self.0 | 1 << kind.nvme_code())
+    }
+
+    /// Is this type in it?
+    #[must_use]
+    pub const fn contains(self, kind: ReservationType) -> bool {
+        self.0 & 1 << kind.nvme_code() != 0
+    }
+}
+
+/// Which resets can be sent along this way.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct ResetSupport {
+    /// LUN reset.
+    pub lun: Support,
+    /// Target reset.
+    pub target: Support,
+    /// Bus reset.
+    pub bus: Support,
+    /// Host reset.
+    pub host: Support,
+}
+
+/// What a disk, and the way to it, can do. What is missing is said here, so that nothing is guessed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Capabilities {
+    /// SPC-2 RESERVE and RELEASE.
+    pub spc2: Support,
+    /// Persistent reservations (SPC-3, NVMe).
+    pub persistent: Support,
+    /// The types it names; `None` when it does not tell (TMV=0).
+    pub types: Option<TypeMask>,
+    /// PTPL_C: can persist through power loss.
+    pub aptpl_capable: Support,
+    /// PTPL_A: persists now.
+    pub aptpl_active: Support,
+    /// ATP_C: understands ALL_TG_PT.
+    pub all_target_ports: Support,
+    /// SIP_C: understands SPEC_I_PT.
+    pub specify_initiator_ports: Support,
+    /// CRH: compatible reservation handling (SPC-3 5.6.3).
+    pub compatible_handling: Support,
+    /// RLR_C: REPLACE LOST RESERVATION.
+    pub replace_lost: Support,
+    /// READ FULL STATUS, or NVMe report: the state names nexuses.
+    pub full_status: Support,
+    /// PREEMPT AND ABORT.
+    pub preempt_and_abort: Support,
+    /// CLEAR TASK SET can be sent.
+    pub clear_task_set: Support,
+    /// Unit Attentions are raised (not on NVMe, not over `IOC_PR_*`).
+    pub attentions: Support,
+    /// Resets.
+    pub resets: ResetSupport,
+}

@@ -1,0 +1,33 @@
+//! Seam two: the verbs of [`crate::reservation`], whatever the disk speaks.
+//!
+//! The arbitration machines and `qctl` know only this trait. Its implementations translate to CDBs over
+//! a [`crate::device::Device`], to `IOC_PR_*`, or to NVMe commands.
+
+use crate::reservation::{Capabilities, Exchange, Verb};
+use std::time::Duration;
+
+/// One way (one nexus) to one disk.
+///
+/// Rules that every implementation keeps:
+/// * a refusal is an [`crate::reservation::Answer`], never an error;
+/// * a verb that changes something is sent once: no hidden retry;
+/// * a read drains pending attentions, at most eight, and reports every one;
+/// * the call returns within `bound`; a command that outlives it is `OutcomeUnknown`, and until it has come
+///   back further calls are `NotSent(Busy)`.
+pub trait Reservations: Send {
+    /// What is known of the disk and of this way to it. Reads nothing.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Performs one verb.
+    fn perform(&mut self, verb: &Verb, bound: Duration) -> Exchange;
+}
+
+impl<T: Reservations + ?Sized> Reservations for Box<T> {
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    fn perform(&mut self, verb: &Verb, bound: Duration) -> Exchange {
+        (**self).perform(verb, bound)
+    }
+}
