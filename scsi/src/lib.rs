@@ -8,10 +8,12 @@
 //! | [`logical_unit`] | a logical unit in memory: the rule book for many nexuses | no |
 //! | [`device`] | seam one: execute a CDB, reset; wrappers that trace, delay, inject faults | by its implementations |
 //! | [`reservations`] | seam two: the verbs of [`reservation`], whatever the disk speaks | by its implementations |
+//! | [`disk`] | a disk by its name: identity, paths, who uses it | by feature |
 //!
 //! Without features the crate is pure: values in, values out.
 
 pub mod device;
+pub mod disk;
 pub mod logical_unit;
 pub mod reservation;
 pub mod reservations;
