@@ -1,3 +1,96 @@
 //! `qctl`: arbitrate and inspect quorum disks.
+//!
+//! The whole program on one page: parse, run one command, end with one code. A command asks the crates
+//! and returns a value; [`output`] is the only place that prints it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`args`] | arguments as values: keys, types, durations, WWID prefixes |
+//! | [`exit`] | the exit codes, and how an answer of a disk becomes one with a message and a next step |
+//! | [`output`] | text or JSON: results on stdout, messages on stderr |
+//! | [`audit`] | one event for every change |
+//! | [`schema`], [`manual`] | what `qctl` says about itself |
 
-fn main() {}
+mod args;
+mod audit;
+mod clock;
+mod exit;
+mod manual;
+mod output;
+mod schema;
+mod words;
+
+use clap::{Parser, Subcommand};
+use exit::{Exit, Failure};
+use output::Output;
+use std::process::ExitCode;
+
+/// Arbitrate and inspect quorum disks.
+#[derive(Parser)]
+#[command(name = "qctl", version, about, long_about = None, max_term_width = 100)]
+#[command(propagate_version = true, after_help = manual::ROOT_EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// Print JSON: one document, or one line for each event
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print every command that is sent, its data, status and time, to stderr
+    #[arg(long, global = true)]
+    trace: bool,
+    /// Colours in text
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: output::Colour,
+    /// Faults to inject between qctl and the disk, for tests
+    #[arg(long, global = true, value_name = "SCHEDULE", hide = true)]
+    fault: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print a JSON schema of this program's output
+    Schema(schema::Args),
+    /// Print completions for a shell
+    Completions(manual::CompletionsArgs),
+    /// Print the manual page, or write one for each command into a directory
+    Man(manual::ManArgs),
+}
+
+impl Command {
+    fn run(self, context: &mut Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Schema(args) => args.run(context),
+            Self::Completions(args) => args.run(context),
+            Self::Man(args) => args.run(context),
+        }
+    }
+}
+
+/// What a command works with.
+pub(crate) struct Context {
+    /// Where it prints.
+    pub(crate) output: Output,
+    /// The options that every command understands.
+    #[expect(dead_code, reason = "read by the nouns that open a disk")]
+    pub(crate) global: Global,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error),
+    };
+    let mut context = Context {
+        output: Output::new(cli.global.json, cli.global.color),
+        global: cli.global,
+    };
+    let ending = cli.command.run(&mut context);
+    context.output.end(ending)
+}
