@@ -1,5 +1,7 @@
 //! What an arbitration machine is told once, at its start.
 
+use super::guards::Guards;
+use super::keys::{ClusterTag, NodeNumber};
 use crate::times::Times;
 use scsi::reservation::Key;
 
@@ -11,14 +13,6 @@ pub enum Mode {
     /// SCSI-2 RESERVE and LUN reset.
     Spc2,
 }
-
-/// A node's number in its cluster: 1 to 255.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct NodeNumber(pub u8);
-
-/// 24 bits of a checksum over the cluster's name and the times in force.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ClusterTag(pub u32);
 
 /// The mark of a clean hand-over in the superblock of the quorum log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -63,4 +57,22 @@ pub struct Config {
     pub times: Times,
     /// What the operator allows.
     pub policy: Policy,
+    /// All on, but in the test that each is noticed.
+    pub guards: Guards,
+}
+
+impl Config {
+    /// One path, the operator's word for nothing, all guards on.
+    #[must_use]
+    pub fn new(mode: Mode, cluster_name: &str, node: NodeNumber, times: Times) -> Self {
+        Self {
+            mode,
+            cluster: ClusterTag::new(cluster_name, &times),
+            node,
+            paths: 1,
+            times,
+            policy: Policy::default(),
+            guards: Guards::ALL_ON,
+        }
+    }
 }

@@ -21,6 +21,8 @@ pub enum Refused {
     OtherProtocol,
     /// No path could be used; the text is the last reason.
     NoPath(String),
+    /// The disk refuses to register this nexus under any key that it may have.
+    CannotRegister(String),
     /// Another nexus that is alive defends with this node's number.
     DuplicateNode {
         /// Its key.
@@ -51,7 +53,12 @@ pub enum Stopped {
     /// It parked: it holds the disk still, and writes nothing more.
     Parked,
     /// It gave the disk back.
-    Released,
+    Released {
+        /// A read afterwards showed that nothing of this node is left; else nobody knows.
+        confirmed: bool,
+    },
+    /// It was contending, and was told to stop; nothing of it is left on the disk.
+    Withdrawn,
 }
 
 /// What happened, in the words that a timeline prints.
@@ -146,6 +153,15 @@ pub enum Event {
     Late {
         /// By how much.
         by: Duration,
+    },
+    /// A command did not come to a definite end, or was refused.
+    Trouble {
+        /// On which path.
+        path: PathId,
+        /// The name of the verb.
+        verb: &'static str,
+        /// What came back.
+        why: String,
     },
     /// An attention was met.
     Attention {

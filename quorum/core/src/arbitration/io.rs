@@ -24,7 +24,7 @@ pub enum BarrierKind {
     ClearTaskSet,
     /// Nothing could be sent: only the settle time stands between. Best effort, and said so.
     SettleOnly,
-    /// An NVMe preempt and abort, or a controller whose acquire orders writes.
+    /// NVMe's preempt and abort.
     Nvme,
 }
 
@@ -32,6 +32,9 @@ pub enum BarrierKind {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Input {
     /// Begin. `serials` is a block of key serials that were never used before, first and count.
+    ///
+    /// With it the driver promises that no write of an earlier term or process of this node can still be
+    /// outstanding on any of its paths: to register is also to let such a write through.
     Start {
         /// First serial of the block.
         serials: (u32, u32),
@@ -52,18 +55,27 @@ pub enum Input {
     },
     /// The answer to [`Output::ReadMark`]: what the superblock of the log says.
     Mark {
+        /// Which question.
+        id: CommandId,
         /// The mark, if there is one.
         mark: Option<ParkedMark>,
     },
-    /// The answer to [`Output::ReadEpoch`], after a power loss: is the epoch in the superblock still ours?
-    EpochStillOurs(bool),
+    /// The answer to [`Output::ReadEpoch`], after a power loss.
+    Epoch {
+        /// Which question.
+        id: CommandId,
+        /// Is the epoch in the superblock still ours? Not, too, when it could not be read.
+        still_ours: bool,
+    },
     /// Whoever the arbiter serves is alive and wants it to go on.
     Fed,
     /// A deadline of [`super::Config`]'s machine has come (a driver may also send it early).
     Tick,
-    /// Everything that writes has been drained and the parked mark has been sent: hand over.
+    /// Everything that writes has been drained and the parked mark has been sent, whatever came of it:
+    /// the machine stops, and stays holder for whoever reads the mark.
     Park,
-    /// Give the disk back at an operator's word: release and unregister (no park mark).
+    /// Stop at an operator's word: an owner releases and unregisters (no parked mark; everything that
+    /// writes has been drained), a contender takes its registration away.
     Release,
     /// A path came or went.
     PathChanged {
@@ -88,13 +100,22 @@ pub enum Output {
         /// The caller's bound.
         bound: Duration,
     },
-    /// Read the parked mark from the superblock of the log (only under `Policy::has_log`).
-    ReadMark,
-    /// Read the epoch from the superblock of the log (only under `Policy::has_log`).
-    ReadEpoch,
+    /// Read the parked mark from the superblock of the log (only under `Policy::has_log`), from the medium
+    /// and not from a cache: the read must begin after this output.
+    ReadMark {
+        /// Its name, for the answer.
+        id: CommandId,
+    },
+    /// Read the epoch from the superblock of the log, likewise.
+    ReadEpoch {
+        /// Its name, for the answer.
+        id: CommandId,
+    },
     /// Bring a further block of unused serials.
     NeedSerials,
-    /// Ownership is proved up to this point: the self-stop timer may be set to it. Only ever moves on.
+    /// Ownership is proved up to this point, the send time of the last clean round and the self-stop age
+    /// later: the self-stop timer is set to it. Only ever moves on. Comes before the `Held` or `Defended`
+    /// that it belongs to.
     ProvedUntil(Instant),
     /// Something happened that people and programs want to know.
     Event(Event),
