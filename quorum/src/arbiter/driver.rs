@@ -1,0 +1,370 @@
+//! The thread that owns the machine: brings it inputs, carries out its outputs, waits for its deadlines.
+//!
+//! ```text
+//!   path threads ──Done──►┐                        ┌──► Perform: to a path's thread
+//!   clerk ──Serials──────►│  machine.handle(now,…) │──► NeedSerials: to the clerk (it syncs a file)
+//!   feed, release ───────►│  drain its outputs     │──► ProvedUntil: to the Ownership, timer, watchdog
+//!   the clock ──Tick─────►┘                        └──► Event: to the notices
+//! ```
+//!
+//! Invariants:
+//! * one change, one full drain; it waits only when there is nothing to bring;
+//! * nothing here blocks on a disk or a file: only its own alarm;
+//! * a proof that comes after the self-stop timer has fenced is void: the driver ends as after a loss;
+//! * however it ends, by a panic too, the ownership is revoked.
+
+use super::alarm::Alarm;
+use super::clerk::Clerk;
+use super::clock::now;
+use super::notice::{Happening, Notices};
+use super::ownership::{Extension, Ownership};
+use super::path::{Done, Path};
+use super::self_stop::Tenure;
+use super::serials::Block;
+use super::watchdog::{Watchdog, WatchdogOptions};
+use quorum_core::Instant;
+use quorum_core::arbitration::{Arbitration, CommandId, Event, Input, Output, PathId, Stopped};
+use quorum_core::times::Times;
+use scsi::reservation::{Answer, Key, Reply, Verb};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the service asks of the driver, without ever waiting for it.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    pub(super) fed: AtomicBool,
+    pub(super) release: AtomicBool,
+    pub(super) abandon: AtomicBool,
+}
+
+/// The watchdog, shared with the handle: the driver pets it, whoever has ended everything disarms it.
+pub(super) type SharedWatchdog = Arc<Mutex<Option<Watchdog>>>;
+
+/// Where the driver's threads put what it waits for, beside ringing its alarm.
+pub(super) struct Inbox {
+    pub(super) done: Receiver<Done>,
+    pub(super) serials: Receiver<io::Result<Block>>,
+}
+
+pub(super) struct Driver {
+    pub(super) machine: Arbitration,
+    pub(super) times: Times,
+    pub(super) paths: Vec<Path>,
+    pub(super) clerk: Clerk,
+    pub(super) inbox: Inbox,
+    pub(super) alarm: Arc<Alarm>,
+    pub(super) wishes: Arc<Wishes>,
+    pub(super) tenure: Arc<Tenure>,
+    pub(super) notices: Notices,
+    pub(super) watchdog_options: Option<WatchdogOptions>,
+    pub(super) watchdog: SharedWatchdog,
+    pub(super) state: State,
+}
+
+/// What the driver remembers between two inputs.
+#[derive(Default)]
+pub(super) struct State {
+    /// Answers that were ready at once, in order.
+    pub(super) ready: VecDeque<Input>,
+    proved_until: Instant,
+    terms: u64,
+    start: Start,
+    petting_failed: bool,
+    ended: Option<Stopped>,
+}
+
+/// How far the start has come. The machine is told to begin only in the end.
+#[derive(Default, PartialEq, Eq)]
+enum Start {
+    /// Nothing is under way yet.
+    #[default]
+    New,
+    /// The state is read, so that a mark behind what is registered is noticed before a serial is used.
+    Surveying { path: usize },
+    /// The clerk has been asked for the first block of serials.
+    Serials,
+    /// The machine runs.
+    Done,
+}
+
+/// The command of the survey: no machine counts so far.
+const SURVEY: CommandId = CommandId(u64::MAX);
+
+impl Driver {
+    /// Runs until the machine stands still; why it does.
+    pub(super) fn run(mut self) -> Option<Stopped> {
+        let _however_it_ends = EndOfTenure(Arc::clone(&self.tenure), self.notices.clone());
+        self.survey(0);
+        while self.state.ended.is_none() && !self.wishes.abandon.load(Ordering::Acquire) {
+            match self.next_input() {
+                Some(input) => self.bring(input),
+                None => self.alarm.wait(self.next_deadline()),
+            }
+        }
+        self.state.ended
+    }
+
+    /// The next thing to tell the machine, if there is one now. Ticks come before wishes, so that a busy
+    /// service cannot keep the defender from its rounds.
+    fn next_input(&mut self) -> Option<Input> {
+        loop {
+            if let Some(input) = self.state.ready.pop_front() {
+                return Some(input);
+            }
+            if let Ok(done) = self.inbox.done.try_recv() {
+                self.clerk.saw(done.exchange());
+                let path = &mut self.paths[usize::from(done.path().0)];
+                self.state.ready.extend(path.done(done, &self.notices));
+                continue;
+            }
+            break;
+        }
+        let at = now();
+        for path in &mut self.paths {
+            self.state.ready.extend(path.give_up(at, &self.notices));
+        }
+        if let Some(input) = self.state.ready.pop_front() {
+            return Some(input);
+        }
+        if self.state.start != Start::Done {
+            return self.serials_input();
+        }
+        if self.machine.next_deadline().is_some_and(|due| due <= at) {
+            return Some(Input::Tick);
+        }
+        if self.wishes.release.swap(false, Ordering::AcqRel) {
+            return Some(Input::Release);
+        }
+        if self.wishes.fed.swap(false, Ordering::AcqRel) {
+            return Some(Input::Fed);
+        }
+        self.serials_input()
+    }
+
+    /// Reads the state over one path; over the next one when that fails; without it when all fail.
+    fn survey(&mut self, path: usize) {
+        let Some(over) = self.paths.get_mut(path) else {
+            self.state.start = Start::Serials;
+            self.clerk.ask();
+            return;
+        };
+        self.state.start = Start::Surveying { path };
+        let bound = self.times.command_bound;
+        let at_once = over.perform(SURVEY, Verb::ReadState, bound);
+        assert!(at_once.is_none(), "a new path is idle");
+    }
+
+    fn surveyed(&mut self, path: usize, input: &Input) {
+        let Input::Answer {
+            id: SURVEY,
+            exchange,
+            ..
+        } = input
+        else {
+            panic!("nothing but the survey is under way");
+        };
+        for attention in &exchange.attentions {
+            let path = PathId(u16::try_from(path).unwrap_or(u16::MAX));
+            let attention = *attention;
+            let met = Event::Attention { path, attention };
+            self.notices.tell(Happening::Arbitration(met));
+        }
+        let read = matches!(exchange.answer, Answer::Done(Reply::State(_)));
+        self.survey(if read { self.paths.len() } else { path + 1 });
+    }
+
+    fn serials_input(&mut self) -> Option<Input> {
+        match self.inbox.serials.try_recv() {
+            Ok(Ok(serials)) if self.state.start == Start::Done => Some(Input::Serials { serials }),
+            Ok(Ok(serials)) => {
+                self.state.start = Start::Done;
+                Some(Input::Start { serials })
+            }
+            Ok(Err(error)) => panic!("the OS has no random numbers: {error}"),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => panic!("the clerk lives as long as the driver"),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let machine = self
+            .machine
+            .next_deadline()
+            .filter(|_| self.state.start == Start::Done);
+        let paths = self.paths.iter().filter_map(Path::given_up_at);
+        machine.into_iter().chain(paths).min()
+    }
+
+    fn bring(&mut self, input: Input) {
+        if let Start::Surveying { path } = self.state.start {
+            return self.surveyed(path, &input);
+        }
+        self.machine.handle(now(), input);
+        while let Some(output) = self.machine.poll_output() {
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Perform {
+                id,
+                path,
+                verb,
+                bound,
+            } => {
+                let path = &mut self.paths[usize::from(path.0)];
+                self.state.ready.extend(path.perform(id, verb, bound));
+            }
+            Output::NeedSerials => self.clerk.ask(),
+            Output::ProvedUntil(until) => self.proved(until),
+            Output::Event(event) => self.happened(event),
+            Output::ReadMark { .. } | Output::ReadEpoch { .. } => {
+                panic!("a machine without a log asks for nothing in it")
+            }
+        }
+    }
+
+    /// A clean round: moves the proof on.
+    fn proved(&mut self, until: Instant) {
+        self.state.proved_until = until;
+        let Some(ownership) = self.tenure.present().filter(|_| self.state.terms > 0) else {
+            return;
+        };
+        match ownership.extend(until) {
+            Extension::Extended => {
+                self.tenure.changed();
+                self.pet_watchdog();
+            }
+            // It gives the disk back, until when the watchdog may wait for the end.
+            Extension::GivenUp => self.pet_watchdog(),
+            Extension::TooLate => self.lost_to_the_timer(&ownership),
+        }
+    }
+
+    fn happened(&mut self, event: Event) {
+        match &event {
+            Event::Held { key, .. } => self.begin_term(*key),
+            Event::Owner { .. } => self.with_present(Ownership::set_owner),
+            Event::Retaken { key } => self.with_present(|ownership| ownership.set_key(*key)),
+            Event::Stopped(why) => {
+                self.tenure.end();
+                if matches!(why, Stopped::Released { .. }) {
+                    disarm(&self.watchdog, &self.notices);
+                }
+                // The timer may have said so already: then the first word stands.
+                self.state.ended.get_or_insert_with(|| why.clone());
+            }
+            Event::Found { .. }
+            | Event::Reborn { .. }
+            | Event::Registered { .. }
+            | Event::ResetSent
+            | Event::Waiting { .. }
+            | Event::WaitRestarted { .. }
+            | Event::Lost { .. }
+            | Event::Taking { .. }
+            | Event::Barrier(_)
+            | Event::Defended { .. }
+            | Event::Removed { .. }
+            | Event::Contested { .. }
+            | Event::RoundFailed { .. }
+            | Event::Late { .. }
+            | Event::Trouble { .. }
+            | Event::Attention { .. }
+            | Event::Exposed { .. }
+            | Event::Path { .. } => {}
+        }
+        self.notices.tell(Happening::Arbitration(event));
+    }
+
+    fn with_present(&self, act: impl FnOnce(&Ownership)) {
+        if let Some(ownership) = self.tenure.present() {
+            act(&ownership);
+        }
+    }
+
+    fn begin_term(&mut self, key: Option<Key>) {
+        self.state.terms += 1;
+        let ownership = Ownership::new(self.state.terms, key, self.state.proved_until);
+        self.tenure.begin(ownership);
+        self.arm_watchdog();
+    }
+
+    /// The timer fenced first; the machine does not know yet, and must not go on defending as an owner.
+    fn lost_to_the_timer(&mut self, ownership: &Ownership) {
+        let age = now().saturating_since(ownership.proved_until()) + self.times.self_stop;
+        let why = Stopped::SelfStop { age };
+        self.state.ended = Some(why.clone());
+        self.notices
+            .tell(Happening::Arbitration(Event::Stopped(why)));
+    }
+
+    fn arm_watchdog(&mut self) {
+        let Some(options) = self.watchdog_options.clone() else {
+            return;
+        };
+        match Watchdog::arm(&options, &self.times) {
+            Ok(watchdog) => {
+                self.notices.tell(Happening::WatchdogArmed {
+                    path: options.path,
+                    timeout: watchdog.timeout,
+                    no_way_out: watchdog.no_way_out,
+                });
+                *lock(&self.watchdog) = Some(watchdog);
+            }
+            Err(error) => {
+                self.watchdog_failed(&options, error.to_string());
+                // An owner that was told to run under a watchdog does not run without one.
+                self.state.ready.push_back(Input::Release);
+            }
+        }
+    }
+
+    fn pet_watchdog(&mut self) {
+        let petted = lock(&self.watchdog).as_mut().map_or(Ok(()), Watchdog::pet);
+        if let (Err(error), Some(options)) = (petted, self.watchdog_options.clone())
+            && !std::mem::replace(&mut self.state.petting_failed, true)
+        {
+            self.watchdog_failed(&options, error.to_string());
+        }
+    }
+
+    fn watchdog_failed(&self, options: &WatchdogOptions, why: String) {
+        self.notices.tell(Happening::WatchdogFailed {
+            path: options.path.clone(),
+            why,
+        });
+    }
+}
+
+/// Ends the tenure and closes the notices when the driver's thread ends, by a panic too.
+struct EndOfTenure(Arc<Tenure>, Notices);
+
+impl Drop for EndOfTenure {
+    fn drop(&mut self) {
+        self.0.end();
+        self.1.close();
+    }
+}
+
+/// Disarms the watchdog, if it is armed, and says so.
+pub(super) fn disarm(watchdog: &SharedWatchdog, notices: &Notices) {
+    let Some(armed) = lock(watchdog).take() else {
+        return;
+    };
+    let path = armed.path.clone();
+    notices.tell(match armed.disarm() {
+        Ok(()) => Happening::WatchdogDisarmed,
+        Err(error) => Happening::WatchdogFailed {
+            path,
+            why: format!("{error}: it stays armed and will reset this machine"),
+        },
+    });
+}
+
+fn lock(watchdog: &SharedWatchdog) -> std::sync::MutexGuard<'_, Option<Watchdog>> {
+    watchdog.lock().unwrap_or_else(PoisonError::into_inner)
+}

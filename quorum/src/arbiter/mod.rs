@@ -1,0 +1,275 @@
+//! The arbiter: takes a shared disk, keeps it while it is fed, and says for how long that is proved.
+//!
+//! ```text
+//!                    ┌────────────── one process ───────────────────────────────────────┐
+//!   service ─feed()─►│ driver: owns the machine ──verbs──► one thread a path ──► disk   │
+//!       ▲            │    │ proved until            ◄─answers──┘                        │
+//!       │            │    ▼                                                             │
+//!   Ownership ◄──────│ self-stop timer: fences at that point, whatever else hangs       │
+//!                    └──────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The decisions are those of [`quorum_core::arbitration`]; this module gives them a clock (CLOCK_BOOTTIME),
+//! threads, serials that survive a crash, and a lock that keeps a second arbiter off the nexus.
+//!
+//! Invariants:
+//! * [`Ownership::check`] fails at the proved point by the clock alone, and for good;
+//! * the driver defends only while [`Arbiter::feed`] is called within the self-stop age;
+//! * one arbiter a nexus on a host; the second is refused with the pid of the first;
+//! * every queue is bounded, and nothing that a stop depends on waits for a disk or a file;
+//! * crash-only: dropping an [`Arbiter`] is a crash to the disk. A clean end is [`Arbiter::release`].
+//!
+//! ```no_run
+//! use quorum::arbiter::{Arbiter, Settings};
+//! use scsi::reservations::Reservations;
+//!
+//! fn run(path: Box<dyn Reservations>, settings: Settings) -> Result<(), quorum::arbiter::StartError> {
+//!     let arbiter = Arbiter::start(vec![path], settings)?;
+//!     let notices = arbiter.notices();
+//!     while let Some(notice) = notices.next() {
+//!         arbiter.feed(); // in life: from what proves that the service is well
+//!         if let Some(ownership) = arbiter.ownership()
+//!             && ownership.check().is_ok()
+//!         {
+//!             // the disk is ours, until ownership.proved_until()
+//!         }
+//!         println!("{notice:?}");
+//!     }
+//!     Ok(())
+//! }
+//! ```
+
+mod alarm;
+mod clerk;
+mod clock;
+mod driver;
+mod lock;
+mod names;
+mod notice;
+mod ownership;
+mod path;
+mod places;
+mod realtime;
+mod self_stop;
+mod serials;
+#[cfg(test)]
+mod test_dir;
+mod watchdog;
+
+pub use clock::now;
+pub use lock::LockError;
+pub use notice::{Happening, Notice, Notices};
+pub use ownership::{Fenced, Ownership, Stage};
+pub use places::{runtime_dir, state_dir};
+pub use serials::SerialNotice;
+pub use watchdog::{WatchdogError, WatchdogOptions};
+
+use alarm::Alarm;
+use clerk::Clerk;
+use driver::{Driver, Inbox, SharedWatchdog, State, Wishes};
+use lock::NexusLock;
+use path::Path;
+use quorum_core::arbitration::{Arbitration, Config, PathId, Stopped};
+use realtime::STACK_BYTES;
+use scsi::reservations::Reservations;
+use self_stop::Tenure;
+use serials::Serials;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
+
+/// What an arbiter is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For the machine: protocol, cluster, node, times, policy.
+    pub config: Config,
+    /// The disk's world-wide name; the lock and the serials are named after it.
+    pub wwid: String,
+    /// One name for each path's nexus, unique on this host.
+    pub nexuses: Vec<String>,
+    /// Where the serials are kept: on a disk, not on the arbitrated one. See [`state_dir`].
+    pub state_dir: PathBuf,
+    /// Where the locks are. See [`runtime_dir`].
+    pub runtime_dir: PathBuf,
+    /// Arm this watchdog while the disk is held.
+    pub watchdog: Option<WatchdogOptions>,
+}
+
+/// Why an arbiter did not start. Nothing was sent to the disk.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The nexus is taken on this host.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The watchdog does not go together with the times.
+    #[error("the watchdog: {0}")]
+    Watchdog(#[from] WatchdogError),
+    /// The OS has no thread or no descriptor to give.
+    #[error("cannot start: {0}")]
+    Host(#[from] std::io::Error),
+}
+
+/// A running arbiter.
+#[derive(Debug)]
+pub struct Arbiter {
+    wishes: Arc<Wishes>,
+    alarm: Arc<Alarm>,
+    tenure: Arc<Tenure>,
+    notices: Notices,
+    watchdog: SharedWatchdog,
+    driver: Option<JoinHandle<Option<Stopped>>>,
+    timer: Option<JoinHandle<()>>,
+}
+
+impl Arbiter {
+    /// Starts to contend for the disk behind these paths, which all lead to one logical unit.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    ///
+    /// # Panics
+    /// When `settings` names another number of paths or nexuses than there are, or a log.
+    pub fn start(
+        paths: Vec<Box<dyn Reservations>>,
+        settings: Settings,
+    ) -> Result<Self, StartError> {
+        let config = settings.config;
+        assert_eq!(paths.len(), usize::from(config.paths), "one of each a path");
+        assert_eq!(paths.len(), settings.nexuses.len(), "one name a nexus");
+        assert!(!config.policy.has_log, "this arbiter is not given a log");
+        let (node, cluster, times) = (config.node, config.cluster, config.times);
+        if settings.watchdog.is_some() {
+            watchdog::has_room(&times)?;
+        }
+        // Every path's thread keeps all locks: a nexus is free again when its last command has come back.
+        let locks = settings
+            .nexuses
+            .iter()
+            .map(|nexus| NexusLock::take(&settings.runtime_dir, &settings.wwid, nexus))
+            .collect::<Result<Vec<_>, _>>()?;
+        let locks = Arc::new(locks);
+
+        let notices = Notices::new();
+        let alarm = Arc::new(Alarm::new()?);
+        let tenure = Arc::new(Tenure::new()?);
+        let wishes = Arc::new(Wishes::default());
+        let watchdog = SharedWatchdog::default();
+        let memory = realtime::lock_memory();
+        memory.unwrap_or_else(|refused| notices.tell(refused));
+
+        let (done_in, done) = channel();
+        let (serials_in, serials) = channel();
+        let paths = (0..config.paths)
+            .zip(paths)
+            .map(|(id, verbs)| {
+                let (done, alarm, locks) =
+                    (done_in.clone(), Arc::clone(&alarm), Arc::clone(&locks));
+                Path::start(PathId(id), verbs, locks, done, alarm)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let store = Serials::new(&settings.state_dir, cluster, node, &settings.wwid);
+        let clerk = Clerk::start(
+            store,
+            (cluster, node),
+            serials_in,
+            notices.clone(),
+            Arc::clone(&alarm),
+        )?;
+        let timer = self_stop::start(Arc::clone(&tenure), notices.clone(), Arc::clone(&alarm))?;
+        let driver = Driver {
+            machine: Arbitration::new(config),
+            times,
+            paths,
+            clerk,
+            inbox: Inbox { done, serials },
+            alarm: Arc::clone(&alarm),
+            wishes: Arc::clone(&wishes),
+            tenure: Arc::clone(&tenure),
+            notices: notices.clone(),
+            watchdog_options: settings.watchdog,
+            watchdog: Arc::clone(&watchdog),
+            state: State::default(),
+        };
+        let mut arbiter = Self {
+            wishes,
+            alarm,
+            tenure,
+            notices,
+            watchdog,
+            driver: None,
+            timer: Some(timer),
+        };
+        arbiter.driver = Some(spawn(driver)?);
+        Ok(arbiter)
+    }
+
+    /// What happens, as it happens. The stream ends with the arbiter.
+    #[must_use]
+    pub fn notices(&self) -> Notices {
+        self.notices.clone()
+    }
+
+    /// The present term of ownership, or the last one, which is fenced; none before the first.
+    #[must_use]
+    pub fn ownership(&self) -> Option<Ownership> {
+        self.tenure.present()
+    }
+
+    /// Whoever is served is well and wants the arbiter to go on. Never blocks.
+    pub fn feed(&self) {
+        self.wishes.fed.store(true, Ordering::Release);
+        self.alarm.ring();
+    }
+
+    /// Give the disk back and unregister, or stop contending. Never blocks; the end is told by a notice.
+    ///
+    /// Everything that writes has ended before: from here on ownership is void.
+    pub fn release(&self) {
+        if let Some(ownership) = self.tenure.present() {
+            ownership.revoke();
+        }
+        self.wishes.release.store(true, Ordering::Release);
+        self.alarm.ring();
+    }
+
+    /// Everything that the watchdog guards has ended, although the disk was lost: it need not fire.
+    pub fn disarm_watchdog(&self) {
+        driver::disarm(&self.watchdog, &self.notices);
+    }
+
+    /// Waits for the end; why it came. `None` when the driver itself broke.
+    #[must_use]
+    pub fn join(mut self) -> Option<Stopped> {
+        let driver = self.driver.take()?;
+        driver.join().ok().flatten()
+    }
+}
+
+/// As a crash: it stops defending at once and leaves the disk as it is.
+impl Drop for Arbiter {
+    fn drop(&mut self) {
+        self.wishes.abandon.store(true, Ordering::Release);
+        self.alarm.ring();
+        if let Some(driver) = self.driver.take() {
+            // Broken or not, it has ended.
+            let _ended = driver.join();
+        }
+        self.tenure.end();
+        if let Some(timer) = self.timer.take() {
+            let _ended = timer.join();
+        }
+    }
+}
+
+fn spawn(driver: Driver) -> std::io::Result<JoinHandle<Option<Stopped>>> {
+    std::thread::Builder::new()
+        .name(String::from("arbiter"))
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            let urgent = realtime::make_thread_urgent();
+            urgent.unwrap_or_else(|refused| driver.notices.tell(refused));
+            driver.run()
+        })
+}
