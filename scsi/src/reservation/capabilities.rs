@@ -68,6 +68,8 @@ pub struct Capabilities {
     pub replace_lost: Support,
     /// READ FULL STATUS, or NVMe report: the state names nexuses.
     pub full_status: Support,
+    /// One registration stands for every path of a host (NVMe); else each nexus registers for itself (SCSI).
+    pub host_registration: bool,
     /// PREEMPT AND ABORT.
     pub preempt_and_abort: Support,
     /// CLEAR TASK SET can be sent.
