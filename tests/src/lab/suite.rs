@@ -1,0 +1,409 @@
+//! The whole run: what is played, the guests that it needs, and several guests at a time.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an answer of any other kind is the agent's mistake"
+)]
+
+use crate::binaries;
+use crate::group::Group;
+use crate::guest::{Guest, Machine};
+use crate::image::{self, Kernel, Tools};
+use crate::options::Options;
+use crate::packages;
+use crate::paths::Paths;
+use crate::play::Player;
+use crate::report::{CaseResult, Verdict, say, say_case};
+use crate::script::{Case, parse};
+use ::tests::protocol::{Answer, Request};
+use anyhow::{Context as _, Result, bail, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a group's set-up may take.
+const SETUP: Duration = Duration::from_secs(120);
+/// How long one module may take to load.
+const LOAD: Duration = Duration::from_secs(20);
+/// How often a case's guest is restored when it does not come up.
+const RESTORES_MAX: u32 = 2;
+
+/// Everything that there is to play.
+pub(crate) struct Suite {
+    pub(crate) groups: BTreeMap<String, Group>,
+    pub(crate) cases: Vec<Case>,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub(crate) struct Run {
+    pub(crate) results: Vec<CaseResult>,
+    pub(crate) remarks: Vec<String>,
+}
+
+/// A group's guest, saved when it was set up.
+struct Ready {
+    machine: Machine,
+    saved: PathBuf,
+}
+
+/// A case to be played, and which time it is.
+struct Turn<'a> {
+    case: &'a Case,
+    time: u32,
+}
+
+impl Suite {
+    /// Reads every group and every case: a case is a file in the folder of its group.
+    pub(crate) fn read(paths: &Paths) -> Result<Self> {
+        let groups = Group::read_all(&paths.groups())?;
+        let mut cases = Vec::new();
+        for folder in std::fs::read_dir(paths.cases())? {
+            let folder = folder?;
+            let group = folder.file_name().to_string_lossy().into_owned();
+            ensure!(
+                groups.contains_key(&group),
+                "cases of a group that is not described: {group}"
+            );
+            for file in std::fs::read_dir(folder.path())? {
+                let file = file?;
+                let name = file.file_name().to_string_lossy().into_owned();
+                let text = std::fs::read_to_string(file.path())?;
+                let case =
+                    parse(&group, &name, &text).with_context(|| format!("case {group}/{name}"))?;
+                check_nodes(&case, &groups[&group])?;
+                cases.push(case);
+            }
+        }
+        cases.sort_by_key(Case::full_name);
+        Ok(Self { groups, cases })
+    }
+
+    /// The cases that these options play.
+    pub(crate) fn select(&self, options: &Options) -> Vec<&Case> {
+        self.cases
+            .iter()
+            .filter(|case| {
+                let name = case.full_name();
+                let is_long = case.only_all || self.groups[&case.group].only_all;
+                options.selects(&case.group, &name)
+                    && (!is_long || options.all || options.names(&case.group, &name))
+            })
+            .collect()
+    }
+
+    /// Plays.
+    pub(crate) fn run(&self, options: &Options, paths: &Paths) -> Result<Run> {
+        let selected = self.select(options);
+        ensure!(
+            !selected.is_empty(),
+            "no case is called so; --list lists them"
+        );
+        packages::check_host()?;
+        let started = Instant::now();
+        std::fs::create_dir_all(paths.run())?;
+        let mut run = Run::default();
+        let jobs = options.jobs.unwrap_or_else(|| {
+            // More than two guests at a time make each of them slow, and slow guests miss bounds.
+            std::thread::available_parallelism().map_or(1, |count| count.get().min(2))
+        });
+
+        let names: BTreeSet<&str> = selected.iter().map(|case| case.group.as_str()).collect();
+        let groups: Vec<&Group> = names.iter().map(|&name| &self.groups[name]).collect();
+        let (machines, skipped) = self.prepare(&groups, paths, &mut run.remarks)?;
+        say(&format!(
+            "images after {:.1} s",
+            started.elapsed().as_secs_f64()
+        ));
+        let ready = boot_all(&groups, &machines, paths, jobs, &mut run.remarks)?;
+        say(&format!(
+            "guests saved after {:.1} s",
+            started.elapsed().as_secs_f64()
+        ));
+
+        let mut turns = Vec::new();
+        for case in selected {
+            if let Some(why) = skipped.get(&self.groups[&case.group].kernel) {
+                run.results.push(CaseResult {
+                    group: case.group.clone(),
+                    name: case.full_name(),
+                    verdict: Verdict::Skipped(why.clone()),
+                    retried: None,
+                    took: Duration::ZERO,
+                    shown: Vec::new(),
+                });
+            } else {
+                let times = if options.all { case.times } else { 1 };
+                turns.extend((1..=times).map(|time| Turn { case, time }));
+            }
+        }
+        let played = in_parallel(jobs, &turns, |turn| {
+            let result = self.play(turn, &ready, paths);
+            say_case(&result);
+            result
+        });
+        run.results.extend(played);
+        run.results.sort_by(|one, other| one.name.cmp(&other.name));
+        for state in ready.values() {
+            drop(std::fs::remove_file(&state.saved));
+        }
+        say(&format!(
+            "over after {:.1} s",
+            started.elapsed().as_secs_f64()
+        ));
+        Ok(run)
+    }
+
+    /// Kernels and archives: a machine for each kernel, or why there is none.
+    #[expect(clippy::type_complexity, reason = "two maps by the kernel's name")]
+    fn prepare(
+        &self,
+        groups: &[&Group],
+        paths: &Paths,
+        remarks: &mut Vec<String>,
+    ) -> Result<(
+        BTreeMap<String, (Kernel, Tools, PathBuf)>,
+        BTreeMap<String, String>,
+    )> {
+        let programs = binaries::build(paths)?;
+        let mut machines = BTreeMap::new();
+        let mut skipped = BTreeMap::new();
+        let kernels: BTreeSet<&str> = groups.iter().map(|group| group.kernel.as_str()).collect();
+        for name in kernels {
+            let tools = Tools::get(paths)?;
+            let kernel = match Kernel::get(paths, &tools, name) {
+                Ok(kernel) => kernel,
+                Err(error) if image::is_optional(name) == Some(true) => {
+                    skipped.insert(
+                        name.to_owned(),
+                        format!("the kernel {name} cannot be had: {error:#}"),
+                    );
+                    continue;
+                }
+                Err(error) => return Err(error.context(format!("get the kernel {name}"))),
+            };
+            remarks.extend(tools.remarks.iter().chain(&kernel.remarks).cloned());
+            remarks.push(format!("{name} is Linux {}", kernel.version));
+            // Of every group, also those that are not played now: equal images, whatever is played.
+            let modules: Vec<String> = self
+                .groups
+                .values()
+                .filter(|group| group.kernel == name)
+                .flat_map(|group| group.modules.iter().map(|(module, _)| module.clone()))
+                .collect();
+            let archive = paths.run().join(format!("{name}.cpio"));
+            image::build(&kernel, &tools, &modules, &programs, &archive)?;
+            machines.insert(name.to_owned(), (kernel, tools, archive));
+        }
+        Ok((machines, skipped))
+    }
+
+    fn play(&self, turn: &Turn<'_>, ready: &BTreeMap<String, Ready>, paths: &Paths) -> CaseResult {
+        let started = Instant::now();
+        let case = turn.case;
+        let group = &self.groups[&case.group];
+        let mut result = CaseResult {
+            group: case.group.clone(),
+            name: case.full_name(),
+            verdict: Verdict::Passed,
+            retried: None,
+            took: Duration::ZERO,
+            shown: Vec::new(),
+        };
+        if turn.time > 1 {
+            result.name.push_str(&format!(" ({})", turn.time));
+        }
+        if let Err(error) = play_in_guest(case, group, &ready[&case.group], paths, &mut result) {
+            result.verdict = Verdict::Failed(format!("{error:#}"));
+        }
+        result.took = started.elapsed();
+        result
+    }
+}
+
+fn play_in_guest(
+    case: &Case,
+    group: &Group,
+    ready: &Ready,
+    paths: &Paths,
+    result: &mut CaseResult,
+) -> Result<()> {
+    let mut player = Player::new(restore(ready, paths, result)?, group, case.bound);
+    for step in &case.steps {
+        let played = player
+            .play(step)
+            .with_context(|| format!("line {}: {}", step.line, step.text));
+        if let Err(error) = played {
+            result.shown = player.shown;
+            bail!("{error:#}\nconsole:\n{}", player.guest.console_tail());
+        }
+    }
+    result.shown = player.shown;
+    Ok(())
+}
+
+/// A fresh guest; tried again when QEMU or the guest does not come up, which is said.
+fn restore(ready: &Ready, paths: &Paths, result: &mut CaseResult) -> Result<Guest> {
+    for attempt in 1.. {
+        match Guest::restore(&ready.machine, &ready.saved, &paths.run()) {
+            Ok(guest) => return Ok(guest),
+            Err(error) if attempt < RESTORES_MAX => result.retried = Some(format!("{error:#}")),
+            Err(error) => return Err(error),
+        }
+    }
+    unreachable!("the loop returns at the last attempt")
+}
+
+/// Boots, sets up and saves the guest of each group whose kernel there is.
+fn boot_all(
+    groups: &[&Group],
+    machines: &BTreeMap<String, (Kernel, Tools, PathBuf)>,
+    paths: &Paths,
+    jobs: usize,
+    remarks: &mut Vec<String>,
+) -> Result<BTreeMap<String, Ready>> {
+    let booted = in_parallel(jobs, groups, |group| {
+        let (kernel, tools, archive) = machines.get(&group.kernel)?;
+        let machine = Machine {
+            vmlinux: kernel.vmlinux.clone(),
+            initramfs: archive.clone(),
+            cpus: group.cpus,
+            memory_mib: 512,
+        };
+        let saved = paths.run().join(format!("{}.state", group.name));
+        let mut said = Vec::new();
+        let done = set_up(group, kernel, tools, &machine, paths, &mut said)
+            .and_then(|guest| guest.save(&saved))
+            .with_context(|| format!("set up the guest of group {}", group.name));
+        Some((
+            group.name.clone(),
+            said,
+            done.map(|()| Ready { machine, saved }),
+        ))
+    });
+    let mut ready = BTreeMap::new();
+    for (name, said, done) in booted.into_iter().flatten() {
+        remarks.extend(said);
+        ready.insert(name, done?);
+    }
+    Ok(ready)
+}
+
+fn set_up(
+    group: &Group,
+    kernel: &Kernel,
+    tools: &Tools,
+    machine: &Machine,
+    paths: &Paths,
+    remarks: &mut Vec<String>,
+) -> Result<Guest> {
+    let mut guest = Guest::boot(machine, &paths.run(), remarks)?;
+    let wanted: Vec<String> = group.modules.iter().map(|(name, _)| name.clone()).collect();
+    let parameters: BTreeMap<String, &str> = group
+        .modules
+        .iter()
+        .map(|(name, parameters)| (name.replace('-', "_"), parameters.as_str()))
+        .collect();
+    for name in kernel.load_order(tools, &wanted)? {
+        let request = Request::LoadModule {
+            path: image::module_path(&name),
+            parameters: parameters
+                .get(&name)
+                .copied()
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        match guest.ask(&request, LOAD)? {
+            Answer::Done => {}
+            other => bail!("load {name}: {other:?}\n{}", guest.console_tail()),
+        }
+    }
+    let ended = guest.run(
+        &["sh".into(), "-e".into(), "-s".into()],
+        &group.setup,
+        SETUP,
+    )?;
+    ensure!(
+        ended.status == Some(0),
+        "the set-up ended with {:?}\n{}{}",
+        ended.status,
+        ended.stdout,
+        ended.stderr
+    );
+    Ok(guest)
+}
+
+/// Every node that a case names is one of its group's, or `guest` for what belongs to none.
+fn check_nodes(case: &Case, group: &Group) -> Result<()> {
+    use crate::script::Act;
+    for step in &case.steps {
+        let node = match &step.act {
+            Act::Run { node, .. } | Act::Start { node, .. } if node == "guest" => continue,
+            Act::Run { node, .. }
+            | Act::Start { node, .. }
+            | Act::Observe { node }
+            | Act::Write { node, .. }
+            | Act::Media { node, .. } => node,
+            Act::Signal { .. }
+            | Act::Wait { .. }
+            | Act::Event { .. }
+            | Act::Never { .. }
+            | Act::Sleep(_)
+            | Act::Gone(_)
+            | Act::Print => continue,
+        };
+        ensure!(
+            group.nodes.contains_key(node),
+            "case {}, line {}: the group has no node {node}",
+            case.full_name(),
+            step.line
+        );
+    }
+    Ok(())
+}
+
+/// Does the work for each item, some at a time; the results in the items' order.
+fn in_parallel<T: Sync, R: Send>(
+    jobs: usize,
+    items: &[T],
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                while let Some((index, item)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    items.get(index).map(|item| (index, item))
+                } {
+                    let result = work(item);
+                    done.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((index, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items() {
+        let items: Vec<u32> = (0..50).collect();
+        assert_eq!(in_parallel(4, &items, |&item| item), items);
+    }
+
+    #[test]
+    fn every_case_and_every_group_of_this_repository_can_be_read() {
+        let suite = Suite::read(&Paths::new()).unwrap();
+        assert!(!suite.cases.is_empty());
+    }
+}
