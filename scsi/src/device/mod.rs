@@ -1,7 +1,18 @@
 //! Seam one: a device that executes CDBs and can be reset.
 //!
 //! Implementations: SG_IO (feature `linux`), the emulated unit (feature `emulated`, and in memory), the
-//! iSCSI initiator. Wrappers trace, delay and inject faults around any of them.
+//! iSCSI initiator.
+//!
+//! Wrappers, from the inside out: [`fault`] delays and injects what a [`schedule`] says, [`trace`] tells a
+//! listener, `bounded` keeps the caller's bound on a device that blocks.
+
+#[cfg(feature = "bounded")]
+pub mod bounded;
+pub mod fault;
+pub mod schedule;
+#[cfg(test)]
+pub(crate) mod scripted;
+pub mod trace;
 
 use crate::reservation::{ResetScope, Unsent};
 use crate::wire::cdb::Cdb;

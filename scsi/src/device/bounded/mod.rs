@@ -1,0 +1,27 @@
+//! The caller's bound on every command, kept by a thread that can be given up.
+//!
+//! ```text
+//!   caller ── job ──> thread that owns the device (blocks in the ioctl)
+//!     │ waits at most the bound           │
+//!     ├── in time: the reply <────────────┤
+//!     └── TimedOut, and the reply is owed │ … comes back some day, or never
+//! ```
+//!
+//! Invariants:
+//! * a call returns within its bound, whatever the device does;
+//! * while a reply is owed, further calls are `NotSent(Busy)`: nothing queues behind a stuck command;
+//! * attentions that an owed reply brings back late are reported with the next exchange, not lost;
+//! * dropping never waits: a stuck thread is left to the kernel.
+//!
+//! Never does: retry, reorder, or cancel. A command that outlived its bound may still take effect.
+
+mod device;
+mod reservations;
+mod worker;
+
+pub use device::BoundedDevice;
+pub use reservations::BoundedReservations;
+pub use worker::StartError;
+
+#[cfg(test)]
+mod tests;

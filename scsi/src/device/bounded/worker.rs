@@ -1,0 +1,131 @@
+//! A thread that owns a value and performs jobs on it, one at a time.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::thread;
+use std::time::Duration;
+use thiserror::Error;
+
+type Job<T, R> = (Box<dyn FnOnce(&mut T) -> R + Send>, SyncSender<R>);
+
+/// A device's thread calls an ioctl and little else.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Why there is no worker.
+#[derive(Debug, Error)]
+pub enum StartError<E> {
+    /// What was to be opened could not be.
+    #[error(transparent)]
+    Open(E),
+    /// Opening outlived the bound; its thread has been given up.
+    #[error("opening took longer than the bound")]
+    TimedOut,
+    /// No thread could be had.
+    #[error("no thread could be started: {0}")]
+    NoThread(String),
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(super) enum Called<R> {
+    /// In time.
+    Back(R),
+    /// Not within the bound. The reply is owed.
+    TimedOut,
+    /// Not begun: an earlier reply is still owed.
+    Busy,
+    /// Not begun, or never to end: the thread has died.
+    Gone,
+}
+
+/// A thread that owns a `T`, seen from its caller.
+#[derive(Debug)]
+pub(super) struct Worker<T, R> {
+    jobs: SyncSender<Job<T, R>>,
+    owed: Option<Receiver<R>>,
+    late: Option<R>,
+}
+
+impl<T: 'static, R: Send + 'static> Worker<T, R> {
+    /// Starts a thread, and makes its value there: opening may block as well.
+    pub(super) fn start<E: Send + 'static>(
+        name: &str,
+        bound: Duration,
+        make: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<Self, StartError<E>> {
+        let (jobs, inbox) = sync_channel::<Job<T, R>>(1);
+        let (made, is_made) = sync_channel(1);
+        // A name is at most fifteen bytes on Linux; the end of a path tells more than its beginning.
+        let tail = name.rsplit('/').next().unwrap_or(name);
+        thread::Builder::new()
+            .name(format!("disk {tail}"))
+            .stack_size(STACK_BYTES)
+            .spawn(move || match make() {
+                Ok(mut value) => {
+                    if made.send(Ok(())).is_ok() {
+                        serve(&mut value, &inbox);
+                    }
+                }
+                // The caller has given up if nobody hears it.
+                Err(error) => drop(made.send(Err(error))),
+            })
+            .map_err(|error| StartError::NoThread(error.to_string()))?;
+        match is_made.recv_timeout(bound) {
+            Ok(Ok(())) => Ok(Self {
+                jobs,
+                owed: None,
+                late: None,
+            }),
+            Ok(Err(error)) => Err(StartError::Open(error)),
+            Err(RecvTimeoutError::Timeout) => Err(StartError::TimedOut),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(StartError::NoThread("the thread died".to_owned()))
+            }
+        }
+    }
+
+    /// Has the job done, and waits for it no longer than the bound.
+    pub(super) fn call(
+        &mut self,
+        bound: Duration,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Called<R> {
+        if let Some(owed) = self.owed.take() {
+            match owed.try_recv() {
+                Ok(late) => self.late = Some(late),
+                Err(TryRecvError::Empty) => {
+                    self.owed = Some(owed);
+                    return Called::Busy;
+                }
+                Err(TryRecvError::Disconnected) => return Called::Gone,
+            }
+        }
+        let (reply, replies) = sync_channel(1);
+        // Room for one job, and none is under way: this never blocks.
+        if self.jobs.send((Box::new(job), reply)).is_err() {
+            return Called::Gone;
+        }
+        match replies.recv_timeout(bound) {
+            Ok(reply) => Called::Back(reply),
+            Err(RecvTimeoutError::Timeout) => {
+                self.owed = Some(replies);
+                Called::TimedOut
+            }
+            Err(RecvTimeoutError::Disconnected) => Called::Gone,
+        }
+    }
+
+    /// The reply that came back after its caller had left, once.
+    pub(super) fn take_late(&mut self) -> Option<R> {
+        self.late.take()
+    }
+}
+
+fn serve<T, R>(value: &mut T, inbox: &Receiver<Job<T, R>>) {
+    while let Ok((job, reply)) = inbox.recv() {
+        let done = job(value);
+        if reply.send(done).is_err() {
+            // The worker was dropped: nobody will ask again.
+            return;
+        }
+    }
+}
