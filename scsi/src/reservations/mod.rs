@@ -3,6 +3,10 @@
 //! The arbitration machines and `qctl` know only this trait. Its implementations translate to CDBs over
 //! a [`crate::device::Device`], to `IOC_PR_*`, or to NVMe commands.
 
+pub mod over_device;
+
+pub use over_device::OverDevice;
+
 use crate::reservation::{Capabilities, Exchange, Verb};
 use std::time::Duration;
 

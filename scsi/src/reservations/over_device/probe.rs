@@ -1,0 +1,112 @@
+//! READ CAPABILITIES: what the disk says of itself, and what its answers show. Reads only.
+//!
+//! | asked | tells |
+//! |---|---|
+//! | REPORT CAPABILITIES | types, APTPL, ALL_TG_PT, SPEC_I_PT, CRH, REPLACE LOST |
+//! | READ FULL STATUS | whether the state names nexuses |
+//! | REPORT SUPPORTED OPERATION CODES | SPC-2 reservations, PREEMPT AND ABORT |
+//!
+//! What cannot be asked without changing something (resets, CLEAR TASK SET) stays unknown until it is used.
+
+use super::answer::INVALID_FIELD_IN_CDB;
+use super::read_state::malformed;
+use super::{OverDevice, Reading, Spc2Form};
+use crate::device::Device;
+use crate::reservation::{Answer, Refusal, Reply, Support, Verb};
+use crate::wire::cdb::{Command, OpcodeQuery, PrInAction, PrOutAction};
+use crate::wire::persistent_in::ReportedCapabilities;
+
+/// Bytes of the one-command answer (SPC-4 6.35.3) that hold what is asked for here.
+const ONE_COMMAND_LENGTH: usize = 4;
+
+/// PERSISTENT RESERVE OUT.
+const PR_OUT: u8 = 0x5f;
+
+impl<D: Device> OverDevice<D> {
+    pub(super) fn probe(&mut self, reading: &mut Reading) -> Answer {
+        match self.probe_persistent(reading) {
+            Ok(()) => {}
+            Err(answer) => return answer,
+        }
+        match self.probe_opcodes(reading) {
+            Ok(()) => Answer::Done(Reply::Capabilities(self.capabilities)),
+            Err(answer) => answer,
+        }
+    }
+
+    fn probe_persistent(&mut self, reading: &mut Reading) -> Result<(), Answer> {
+        let command = Command::PersistentReserveIn {
+            action: PrInAction::ReportCapabilities,
+            allocation_length: 8,
+        };
+        let mut buffer = [0; ReportedCapabilities::LENGTH];
+        match self.read(&Verb::ReadCapabilities, &command, &mut buffer, reading) {
+            Ok(done) => {
+                let arrived = &buffer[..done.transferred.min(buffer.len())];
+                ReportedCapabilities::parse(arrived)
+                    .map_err(|error| malformed(format!("REPORT CAPABILITIES: {error}")))?
+                    .tell(&mut self.capabilities);
+            }
+            Err(Answer::Unsupported) => {
+                self.capabilities.persistent = Support::No;
+                self.capabilities.full_status = Support::No;
+                return Ok(());
+            }
+            // SPC-3 without this service action: READ FULL STATUS below shows the rest.
+            Err(Answer::Refused(Refusal::Sense(sense))) if sense.is(INVALID_FIELD_IN_CDB) => {}
+            Err(answer) => return Err(answer),
+        }
+        self.read_full_status(reading).map(drop)
+    }
+
+    fn probe_opcodes(&mut self, reading: &mut Reading) -> Result<(), Answer> {
+        let ten = self.supports(OpcodeQuery::Opcode(0x56), reading)?;
+        let six = self.supports(OpcodeQuery::Opcode(0x16), reading)?;
+        match (ten, six) {
+            (Support::Yes, _) => self.capabilities.spc2 = Support::Yes,
+            (Support::No, Support::Yes) => {
+                self.capabilities.spc2 = Support::Yes;
+                self.spc2_form = Spc2Form::Six;
+            }
+            (Support::No, Support::No) => self.capabilities.spc2 = Support::No,
+            (Support::Unknown, _) | (Support::No, Support::Unknown) => {}
+        }
+        if self.capabilities.persistent == Support::Yes {
+            let query = OpcodeQuery::ServiceAction {
+                opcode: PR_OUT,
+                service_action: u16::from(PrOutAction::PreemptAndAbort.code()),
+            };
+            match self.supports(query, reading)? {
+                Support::Unknown => {}
+                known @ (Support::Yes | Support::No) => {
+                    self.capabilities.preempt_and_abort = known;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What REPORT SUPPORTED OPERATION CODES says of one command.
+    fn supports(&mut self, query: OpcodeQuery, reading: &mut Reading) -> Result<Support, Answer> {
+        let mut buffer = [0; ONE_COMMAND_LENGTH];
+        let command = Command::ReportSupportedOperationCodes {
+            query,
+            timeouts: false,
+            allocation_length: 4,
+        };
+        match self.read(&Verb::ReadCapabilities, &command, &mut buffer, reading) {
+            // SUPPORT: 1 not supported, 3 as the standard says, 5 in a way of its own; 0 not known now.
+            Ok(done) if done.transferred >= 2 => Ok(match buffer[1] & 0x07 {
+                1 => Support::No,
+                3 | 5 => Support::Yes,
+                _ => Support::Unknown,
+            }),
+            // Most disks of SPC-2 times do not have the command; others refuse the form of the question.
+            Ok(_) | Err(Answer::Unsupported | Answer::Refused(_) | Answer::Conflict { .. }) => {
+                Ok(Support::Unknown)
+            }
+            Err(answer @ (Answer::OutcomeUnknown(_) | Answer::NotSent(_))) => Err(answer),
+            Err(Answer::Done(_) | Answer::Attention(_)) => Ok(Support::Unknown),
+        }
+    }
+}
