@@ -19,8 +19,8 @@ pub use open_error::OpenError;
 pub use usage::{Usage, UsageKind};
 
 use crate::device::Device;
+use crate::reservation::NexusId;
 use crate::reservations::Reservations;
-use crate::wire::transport_id::TransportId;
 use std::fmt;
 use std::time::Duration;
 
@@ -59,11 +59,9 @@ pub struct Path {
     pub name: String,
     /// How the verbs travel.
     pub way: Way,
-    /// This end of the nexus, where it can be known without asking the disk. One's own registration is
-    /// recognised by it.
-    pub initiator: Option<TransportId>,
-    /// The other end: RELATIVE TARGET PORT IDENTIFIER, where it is known.
-    pub relative_target_port: Option<u16>,
+    /// The nexus, as far as it can be known without asking the disk: one's own registration is recognised
+    /// by it. The relative target port may be missing; then the initiator port alone is compared.
+    pub nexus: Option<NexusId>,
     /// The verbs.
     pub reservations: Box<dyn Reservations>,
     /// Plain commands on the same nexus, where this way has them.
@@ -75,7 +73,7 @@ impl fmt::Debug for Path {
         f.debug_struct("Path")
             .field("name", &self.name)
             .field("way", &self.way)
-            .field("initiator", &self.initiator)
+            .field("nexus", &self.nexus)
             .finish_non_exhaustive()
     }
 }
@@ -118,6 +116,9 @@ pub struct Options<'a> {
     pub bound: Duration,
     /// Why.
     pub purpose: Purpose,
+    /// How the verbs shall travel, where there is a choice; `None`: the way with the most verbs that this
+    /// process may use.
+    pub via: Option<Way>,
     /// The iSCSI initiator name.
     pub initiator: Option<&'a str>,
     /// Around every device, inside the bound.
@@ -127,11 +128,12 @@ pub struct Options<'a> {
 }
 
 impl Default for Options<'_> {
-    /// Five seconds, for one verb, nothing around it.
+    /// Five seconds, for one verb, the best way, nothing around it.
     fn default() -> Self {
         Self {
             bound: Duration::from_secs(5),
             purpose: Purpose::Verb,
+            via: None,
             initiator: None,
             wrap_device: None,
             wrap_reservations: None,
@@ -144,6 +146,7 @@ impl fmt::Debug for Options<'_> {
         f.debug_struct("Options")
             .field("bound", &self.bound)
             .field("purpose", &self.purpose)
+            .field("via", &self.via)
             .field("initiator", &self.initiator)
             .finish_non_exhaustive()
     }
