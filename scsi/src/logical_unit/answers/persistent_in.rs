@@ -1,0 +1,97 @@
+//! PERSISTENT RESERVE IN (SPC-4 6.15): from the state to the bytes.
+
+use crate::logical_unit::behaviour::{Behaviour, Difference};
+use crate::logical_unit::persistent::Persistent;
+use crate::logical_unit::refused::Refused;
+use crate::reservation::{ReservationType, TypeMask};
+use crate::wire::cdb::PrInAction;
+use crate::wire::persistent_in::{
+    FullStatus, FullStatusEntry, HeldReservation, RegisteredKeys, ReportedCapabilities,
+};
+
+/// The answer, cut to the allocation length.
+pub(in crate::logical_unit) fn data(
+    persistent: &Persistent,
+    behaviour: Behaviour,
+    action: PrInAction,
+    allocation_length: usize,
+) -> Result<Vec<u8>, Refused> {
+    let least = match action {
+        PrInAction::ReportCapabilities if behaviour == Behaviour::Lio => 6,
+        PrInAction::ReadKeys
+        | PrInAction::ReadReservation
+        | PrInAction::ReportCapabilities
+        | PrInAction::ReadFullStatus => 8,
+    };
+    if allocation_length < least && behaviour.has(Difference::ShortAllocationRefused) {
+        return Err(Refused::CDB_FIELD);
+    }
+    let mut data = match action {
+        PrInAction::ReadKeys => keys(persistent),
+        PrInAction::ReadReservation => HeldReservation {
+            generation: persistent.generation,
+            reservation: persistent.state().reservation,
+        }
+        .emit(),
+        PrInAction::ReportCapabilities => capabilities(persistent, behaviour).emit().to_vec(),
+        PrInAction::ReadFullStatus => {
+            let mut status = full_status(persistent);
+            if behaviour.has(Difference::FullStatusCountsWhatFits) {
+                while !status.entries.is_empty() && status.emit().len() > allocation_length {
+                    status.entries.pop();
+                }
+            }
+            status.emit()
+        }
+    };
+    data.truncate(allocation_length);
+    Ok(data)
+}
+
+fn keys(persistent: &Persistent) -> Vec<u8> {
+    RegisteredKeys {
+        generation: persistent.generation,
+        keys: persistent.registrants.iter().map(|one| one.key).collect(),
+    }
+    .emit()
+}
+
+fn full_status(persistent: &Persistent) -> FullStatus {
+    FullStatus {
+        generation: persistent.generation,
+        entries: persistent
+            .registrants
+            .iter()
+            .map(|one| FullStatusEntry {
+                key: one.key,
+                holds: persistent
+                    .is_holding(one)
+                    .then(|| persistent.kind())
+                    .flatten(),
+                relative_target_port: (!one.all_target_ports).then_some(one.nexus.target_port),
+                initiator: one.nexus.initiator.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// ALLOW COMMANDS 001b: TEST UNIT READY passes, MODE SENSE and its like pass write exclusive types
+/// (SPC-4 table 168).
+fn capabilities(persistent: &Persistent, behaviour: Behaviour) -> ReportedCapabilities {
+    let options = !behaviour.has(Difference::NoPowerLossNoPorts);
+    let handling = !behaviour.has(Difference::NoCompatibleHandling);
+    ReportedCapabilities {
+        replace_lost: false,
+        compatible_handling: handling,
+        specify_initiator_ports: options,
+        all_target_ports: options,
+        aptpl_capable: options,
+        aptpl_active: persistent.aptpl,
+        allow_commands: u8::from(handling),
+        types: Some(
+            ReservationType::ALL
+                .into_iter()
+                .fold(TypeMask::default(), TypeMask::with),
+        ),
+    }
+}
