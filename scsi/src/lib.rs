@@ -8,12 +8,15 @@
 //! | [`logical_unit`] | a logical unit in memory: the rule book for many nexuses | no |
 //! | [`device`] | seam one: execute a CDB, reset; wrappers that trace, delay, inject faults | by its implementations |
 //! | [`reservations`] | seam two: the verbs of [`reservation`], whatever the disk speaks | by its implementations |
+//! | `emulated` | `emu:FILE`, a [`logical_unit`] kept in a file between processes | yes, feature `emulated` |
 //! | [`disk`] | a disk by its name: identity, paths, who uses it | by feature |
 //!
 //! Without features the crate is pure: values in, values out.
 
 pub mod device;
 pub mod disk;
+#[cfg(feature = "emulated")]
+pub mod emulated;
 pub mod logical_unit;
 pub mod reservation;
 pub mod reservations;
