@@ -53,3 +53,26 @@ pub(super) fn length(value: u32) -> usize {
 pub(super) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
     bytes[at..at + field.len()].copy_from_slice(field);
 }
+
+/// The ASCII of a space-padded field (SPC-4 4.4.1) without the padding; a byte that is not printable
+/// becomes a dot.
+pub(super) fn text(field: &[u8]) -> String {
+    let printable: String = field
+        .iter()
+        .map(|&byte| match byte {
+            0x20..=0x7e => char::from(byte),
+            0 => ' ',
+            _ => '.',
+        })
+        .collect();
+    printable.trim().to_owned()
+}
+
+/// Puts text into a field of `N` bytes, space-padded; what does not fit is cut off.
+pub(super) fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut field = [b' '; N];
+    for (to, from) in field.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    field
+}

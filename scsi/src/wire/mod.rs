@@ -19,12 +19,19 @@
 //! or decides what an answer means.
 
 mod bytes;
+pub mod capacity;
 pub mod cdb;
+pub mod inquiry;
+pub mod luns;
+pub mod mode;
+pub mod nvme;
+pub mod opcodes;
 mod parameter;
 pub mod persistent_in;
 pub mod persistent_out;
 pub mod sense;
 pub mod status;
 pub mod transport_id;
+pub mod vpd;
 
 pub use parameter::ParameterError;

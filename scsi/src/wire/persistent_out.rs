@@ -19,7 +19,7 @@ use super::bytes::{be16, be32, be64, bit, flag, length, put};
 use super::transport_id::{TransportId, moved};
 use crate::reservation::Key;
 
-/// Offsets and bits of the basic list (SPC-4 table 178).
+/// Offsets and bits of the basic list (SPC-4 6.16.3).
 mod basic {
     pub(super) const KEY: usize = 0;
     pub(super) const SERVICE_ACTION_KEY: usize = 8;
@@ -32,7 +32,7 @@ mod basic {
     pub(super) const IDS: usize = 28;
 }
 
-/// Offsets and bits of the REGISTER AND MOVE list (SPC-4 table 181).
+/// Offsets and bits of the REGISTER AND MOVE list (SPC-4 6.16.4).
 mod register_and_move {
     pub(super) const KEY: usize = 0;
     pub(super) const SERVICE_ACTION_KEY: usize = 8;

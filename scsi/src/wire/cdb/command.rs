@@ -13,7 +13,7 @@
 use super::{Cdb, CdbError, PrInAction, PrOutAction, length_of};
 use crate::wire::bytes::{be16, be32, be64, bit, byte, flag, put};
 
-/// Operation codes (SPC-4 table E.2; RESERVE and RELEASE: SPC-2 table 10).
+/// Operation codes (SPC-4 annex E; RESERVE and RELEASE: SPC-2 clause 7).
 mod opcode {
     pub(super) const TEST_UNIT_READY: u8 = 0x00;
     pub(super) const REQUEST_SENSE: u8 = 0x03;
@@ -92,7 +92,7 @@ impl BlockRange {
     }
 }
 
-/// How the blocks of a READ, WRITE or COMPARE AND WRITE are to be treated (SBC-3 5.8, 5.32, 5.2).
+/// How the blocks of a READ, WRITE or COMPARE AND WRITE are to be treated (SBC-3, RDPROTECT, WRPROTECT, DPO and FUA).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Access {
     /// RDPROTECT or WRPROTECT, three bits.
@@ -112,7 +112,7 @@ impl Access {
     };
 }
 
-/// Which mode pages MODE SENSE is to send (SPC-4 6.11).
+/// Which mode pages MODE SENSE is to send (SPC-4 6.13).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct ModePages {
     /// DBD: no block descriptors.
@@ -193,21 +193,21 @@ pub enum Command {
         /// PARAMETER LIST LENGTH, in bytes.
         parameter_list_length: u32,
     },
-    /// READ (10) or (16) (SBC-3 5.8, 5.10).
+    /// READ (10) or (16) (SBC-3 clause 5).
     Read {
         /// Which blocks.
         range: BlockRange,
         /// How.
         access: Access,
     },
-    /// WRITE (10) or (16) (SBC-3 5.32, 5.34).
+    /// WRITE (10) or (16) (SBC-3 clause 5).
     Write {
         /// Which blocks.
         range: BlockRange,
         /// How.
         access: Access,
     },
-    /// SYNCHRONIZE CACHE (10) or (16) (SBC-3 5.22, 5.23).
+    /// SYNCHRONIZE CACHE (10) or (16) (SBC-3 clause 5).
     SynchronizeCache {
         /// Which blocks; a count of zero is "to the end".
         range: BlockRange,
@@ -246,14 +246,14 @@ pub enum Command {
         /// ALLOCATION LENGTH, in bytes.
         allocation_length: u32,
     },
-    /// MODE SENSE (6) (SPC-4 6.11).
+    /// MODE SENSE (6) (SPC-4 6.13).
     ModeSense6 {
         /// Which pages.
         pages: ModePages,
         /// ALLOCATION LENGTH, in bytes.
         allocation_length: u8,
     },
-    /// MODE SENSE (10) (SPC-4 6.12).
+    /// MODE SENSE (10) (SPC-4 6.14).
     ModeSense10 {
         /// Which pages.
         pages: ModePages,

@@ -4,7 +4,7 @@ use crate::reservation::{Capabilities, ReservationType, Support, TypeMask};
 use crate::wire::ParameterError;
 use crate::wire::bytes::{be16, bit, byte, flag, put};
 
-/// Offsets and bits (SPC-4 table 167).
+/// Offsets and bits (SPC-4 6.15.4).
 mod field {
     pub(super) const LENGTH_FIELD: usize = 0;
     pub(super) const FLAGS: usize = 2;
@@ -20,7 +20,7 @@ mod field {
     pub(super) const LENGTH: usize = 8;
 }
 
-/// Where each type stands in the two bytes of the PERSISTENT RESERVATION TYPE MASK (SPC-4 table 169).
+/// Where each type stands in the two bytes of the PERSISTENT RESERVATION TYPE MASK (SPC-4 6.15.4).
 const fn mask_bit(kind: ReservationType) -> (usize, u8) {
     match kind {
         ReservationType::WriteExclusive => (field::TYPE_MASK, 1),

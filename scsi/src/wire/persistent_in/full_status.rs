@@ -8,7 +8,7 @@ use crate::wire::ParameterError;
 use crate::wire::bytes::{be16, be32, be64, bit, byte, flag, length, put};
 use crate::wire::transport_id::TransportId;
 
-/// Offsets in a full status descriptor (SPC-4 table 171).
+/// Offsets in a full status descriptor (SPC-4 6.15.5).
 mod field {
     pub(super) const KEY: usize = 0;
     pub(super) const FLAGS: usize = 12;

@@ -31,7 +31,7 @@ use super::ParameterError;
 use super::bytes::{be32, length};
 use crate::reservation::{Key, Reservation, ReservationType};
 
-/// Offsets of the header that three of the four answers share (SPC-4 table 161).
+/// Offsets of the header that three of the four answers share (SPC-4 6.15.2).
 mod header {
     pub(super) const GENERATION: usize = 0;
     pub(super) const ADDITIONAL_LENGTH: usize = 4;
@@ -102,7 +102,7 @@ fn emit_header(generation: u32, entries: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// SCOPE and TYPE in one byte (SPC-4 table 63); SCOPE 0 is the logical unit, all else is obsolete.
+/// SCOPE and TYPE in one byte (SPC-4 6.15.3.3, 6.15.3.4); SCOPE 0 is the logical unit, all else is obsolete.
 fn parse_scope_type(value: u8, at: usize) -> Result<ReservationType, ParameterError> {
     if value >> 4 != 0 {
         let what = "the scope is not the logical unit";

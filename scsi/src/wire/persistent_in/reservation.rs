@@ -5,7 +5,7 @@ use crate::reservation::{Key, Reservation};
 use crate::wire::ParameterError;
 use crate::wire::bytes::{be64, byte, put};
 
-/// Offsets behind the header (SPC-4 table 165).
+/// Offsets behind the header (SPC-4 6.15.3).
 mod field {
     pub(super) const KEY: usize = 0;
     pub(super) const SCOPE_TYPE: usize = 13;

@@ -2,7 +2,7 @@
 
 use super::Sense;
 
-/// SENSE KEY values (SPC-4 table 48).
+/// SENSE KEY values (SPC-4 4.5.6).
 pub mod key {
     /// NO SENSE.
     pub const NO_SENSE: u8 = 0x0;

@@ -272,7 +272,7 @@ impl Sense {
     }
 }
 
-/// SENSE KEY SPECIFIC is a field pointer only under ILLEGAL REQUEST (SPC-4 table 34).
+/// SENSE KEY SPECIFIC is a field pointer only under ILLEGAL REQUEST (SPC-4 4.5.2.4).
 fn field_of(key: u8, specific: &[u8]) -> Option<FieldPointer> {
     (key == key::ILLEGAL_REQUEST)
         .then(|| FieldPointer::parse(specific))

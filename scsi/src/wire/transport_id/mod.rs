@@ -45,7 +45,7 @@ mod field {
 /// The longest iSCSI name (RFC 7143 4.2.7.1), in bytes.
 pub const ISCSI_NAME_LENGTH_MAX: usize = 223;
 
-/// Between name and ISID in the port format (SPC-4 table 508).
+/// Between name and ISID in the port format (SPC-4 7.6.4.6).
 const ISID_SEPARATOR: &str = ",i,0x";
 
 /// An initiator port.
