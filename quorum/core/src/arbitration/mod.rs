@@ -1,10 +1,13 @@
 //! Who may own the quorum disk.
 
 mod config;
+mod desk;
 mod event;
 mod guards;
 mod io;
 mod keys;
+mod persistent;
+mod tenure;
 
 pub use config::{Config, Mode, ParkedMark, Policy};
 pub use event::{Event, Refused, Stopped};
@@ -13,33 +16,94 @@ pub use io::{BarrierKind, CommandId, Input, Output, PathId};
 pub use keys::{ClusterTag, KeyOwner, KeyParts, NodeNumber};
 
 use crate::Instant;
+use persistent::Persistent;
 
 /// An arbitration machine of either protocol.
+///
+/// Its state is a value: it can be cloned, compared and hashed, and [`Self::normalized`] moves its clock
+/// to one fixed point, so that a model checker can close its world.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Arbitration {
-    config: Config,
+pub struct Arbitration(Machine);
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Machine {
+    Persistent(Persistent),
+}
+
+/// Where a machine stands, in one word.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Status {
+    /// Not begun.
+    Idle,
+    /// Looking, registering, waiting, taking, or waiting for its turn.
+    Contending,
+    /// The disk refuses everybody else.
+    Held,
+    /// Whatever the disk cannot fence may run.
+    Owner,
+    /// An owner that lost its reservation in a power loss, and takes it again.
+    Retaking,
+    /// Taking away what is its own.
+    Leaving,
+    /// Standing still for good.
+    Stopped(Stopped),
 }
 
 impl Arbitration {
     /// A machine that has not begun.
+    ///
+    /// # Panics
+    /// When `config` has no path.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self(match config.mode {
+            Mode::Persistent | Mode::Spc2 => Machine::Persistent(Persistent::new(config)),
+        })
     }
 
     /// One change; then drain [`Self::poll_output`].
     pub fn handle(&mut self, now: Instant, input: Input) {
-        let _ = (now, input);
+        match &mut self.0 {
+            Machine::Persistent(machine) => machine.handle(now, input),
+        }
     }
 
     /// What is to be done next; `None` when all is.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        match &mut self.0 {
+            Machine::Persistent(machine) => machine.poll_output(),
+        }
     }
 
     /// When [`Input::Tick`] is due, if nothing else comes before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        match &self.0 {
+            Machine::Persistent(machine) => machine.next_deadline(),
+        }
     }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match &self.0 {
+            Machine::Persistent(machine) => machine.status(),
+        }
+    }
+
+    /// The same machine on a clock that shows [`Self::NORMAL_NOW`], with the commands that are out
+    /// numbered from 1; the pairs are their old and new ids. Two machines that would act alike from now on
+    /// are equal after it, but for the serials of their keys. All outputs must have been drained.
+    #[must_use]
+    pub fn normalized(&self) -> (Self, Vec<(CommandId, CommandId)>) {
+        match &self.0 {
+            Machine::Persistent(machine) => {
+                let (machine, renamed) = machine.normalized();
+                (Self(Machine::Persistent(machine)), renamed)
+            }
+        }
+    }
+
+    /// What the clock of a normalised machine shows.
+    pub const NORMAL_NOW: Instant = desk::NORMAL_NOW;
 }

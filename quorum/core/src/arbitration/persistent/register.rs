@@ -1,0 +1,232 @@
+//! One fresh key on every usable path.
+//!
+//! ```text
+//!   pass: path 0 REGISTER(existing, K) GOOD --> path 1 REGISTER(existing, K) GOOD --> ... --> challenge
+//!           |
+//!           +-- conflict (not what this nexus has), attention, no definite end:
+//!               read the state, take another fresh key, begin the pass again
+//! ```
+//!
+//! A pass that is begun again replaces the key where it was registered already, so that in the end all
+//! paths have one key, and no path was ever sent the same key twice: a REGISTER that takes effect late
+//! cannot look like a key that survived a challenge wait.
+//!
+//! Whether this nexus is registered from an earlier life is found out by trying: first "not registered",
+//! then the registered keys that carry this cluster and node.
+
+use super::super::guards::Guard;
+use super::super::tenure::Tenure;
+use super::challenge::Challenge;
+use super::{
+    Answer, Event, Instant, Key, KeyOwner, PathId, Persistent, Phase, Refusal, Refused, Support,
+    Verb,
+};
+use scsi::reservation::RegisterOptions;
+
+/// How many REGISTERs one challenge may send: 24 paths, each refused once, or a few paths among the
+/// leftovers of many lives.
+const SENDS_MAX: usize = 48;
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Registering {
+    /// For an owner that lost its registration in a power loss: its tenure, which ages on.
+    pub(super) retake: Option<Tenure>,
+    key: Option<Key>,
+    /// Paths that do not have the key yet.
+    todo: Vec<PathId>,
+    /// A key of another life that was replaced.
+    replaced: Option<Key>,
+    /// The keys that were sent.
+    sent: Vec<Key>,
+    /// The target does not take the APTPL bit.
+    aptpl_refused: bool,
+}
+
+impl Registering {
+    pub(super) fn normalize(&mut self, now: Instant) {
+        if let Some(tenure) = &mut self.retake {
+            tenure.normalize(now);
+        }
+    }
+}
+
+impl Persistent {
+    /// Registers all usable paths. The state has just been read.
+    pub(super) fn register(&mut self, retake: Option<Tenure>) {
+        self.phase = Phase::Registering(Registering {
+            retake,
+            key: None,
+            todo: Vec::new(),
+            replaced: None,
+            sent: Vec::new(),
+            aptpl_refused: false,
+        });
+        self.register_after_read();
+    }
+
+    /// Begins a pass with a key that was never sent.
+    pub(super) fn register_after_read(&mut self) {
+        let Some(key) = self.fresh_key() else {
+            self.stumble_for("no unused serial is left");
+            return;
+        };
+        let mut todo = self.paths.usable();
+        if self.capabilities.host_registration {
+            todo.truncate(1);
+        }
+        if todo.is_empty() {
+            self.stumble_for("no path is usable");
+            return;
+        }
+        self.key = Some(key);
+        if let Phase::Registering(registering) = &mut self.phase {
+            registering.key = Some(key);
+            registering.todo = todo;
+        }
+        self.register_next_path();
+    }
+
+    fn fresh_key(&mut self) -> Option<Key> {
+        if !self.desk.stands(Guard::FreshKeyForEachRegister) && self.key.is_some() {
+            return self.key;
+        }
+        let seen = self
+            .seen
+            .as_ref()
+            .filter(|_| self.desk.stands(Guard::KeyUnlikeThoseSeen));
+        self.serials
+            .take(self.desk.config.cluster, self.desk.config.node, seen)
+    }
+
+    fn register_next_path(&mut self) {
+        let further = self.keys_of_other_lives();
+        let Phase::Registering(registering) = &mut self.phase else {
+            return;
+        };
+        let Some(path) = registering.todo.first().copied() else {
+            return;
+        };
+        let existing = self.paths.next_existing(path, self.seen.as_ref(), &further);
+        let (Some(existing), true) = (existing, registering.sent.len() < SENDS_MAX) else {
+            self.refuse(Refused::CannotRegister(
+                "the nexus has a registration under a key that is not known here".into(),
+            ));
+            return;
+        };
+        if self.desk.is_busy(path) {
+            self.stumble_for("the path is busy");
+            return;
+        }
+        registering.sent.extend(registering.key);
+        let options = RegisterOptions {
+            aptpl: self.capabilities.aptpl_capable != Support::No && !registering.aptpl_refused,
+            ..RegisterOptions::default()
+        };
+        let new = registering.key;
+        let verb = if self.desk.stands(Guard::ExistingKeyIsNamed) {
+            Verb::Register {
+                existing,
+                new,
+                options,
+            }
+        } else {
+            Verb::RegisterIgnoringExisting { new, options }
+        };
+        self.ask(path, verb);
+    }
+
+    /// Registered keys that this nexus may have from an earlier life; when foreign ones are to be
+    /// evicted, those too.
+    pub(super) fn keys_of_other_lives(&self) -> Vec<Key> {
+        let Some(state) = &self.seen else {
+            return Vec::new();
+        };
+        let keys = state
+            .registrations
+            .iter()
+            .map(|registration| registration.key);
+        keys.filter(|key| match self.owner_of(*key) {
+            KeyOwner::OwnNode => true,
+            KeyOwner::Peer(_) => false,
+            KeyOwner::Foreign => self.desk.config.policy.evict_foreign,
+        })
+        .collect()
+    }
+
+    /// A REGISTER came back.
+    pub(super) fn registered(
+        &mut self,
+        path: PathId,
+        verb: &Verb,
+        sent_at: Instant,
+        answer: &Answer,
+    ) {
+        let accept_no_aptpl = self.desk.config.policy.accept_no_aptpl;
+        let Phase::Registering(registering) = &mut self.phase else {
+            return;
+        };
+        match answer {
+            Answer::Done(_) => {
+                registering.todo.retain(|todo| *todo != path);
+                if let Verb::Register {
+                    existing: Some(old),
+                    ..
+                } = verb
+                    && !registering.sent.contains(old)
+                {
+                    registering.replaced = Some(*old);
+                }
+                if let Some(key) = registering.key {
+                    self.desk.tell(Event::Registered { path, key });
+                }
+                if registering.todo.is_empty() {
+                    self.all_registered(sent_at);
+                } else {
+                    self.register_next_path();
+                }
+            }
+            // Not what the nexus has, or not performed: another guess, and another key.
+            Answer::Conflict { .. } | Answer::Attention(_) => self.read_state(),
+            Answer::Refused(Refusal::Sense(sense))
+                if sense.key == 5 && accept_no_aptpl && !registering.aptpl_refused =>
+            {
+                registering.aptpl_refused = true;
+                self.read_state();
+            }
+            Answer::Unsupported => self.refuse(Refused::Unsupported(verb.name().into())),
+            Answer::Refused(_) | Answer::OutcomeUnknown(_) | Answer::NotSent(_) => {
+                self.stumble(answer);
+            }
+        }
+    }
+
+    /// Every path has the key. The challenge wait begins now: not before the last GOOD has arrived.
+    fn all_registered(&mut self, sent_at: Instant) {
+        let Phase::Registering(registering) = &mut self.phase else {
+            return;
+        };
+        let Some(key) = registering.key else {
+            return;
+        };
+        let retake = registering.retake.take();
+        let replaced = registering.replaced;
+        self.errand.stumbles = 0;
+        if self.capabilities.host_registration {
+            self.paths.all_registered(key);
+        }
+        let registered_at = if self.desk.stands(Guard::WaitFromGood) {
+            self.desk.now
+        } else {
+            sent_at
+        };
+        match retake {
+            Some(tenure) => self.reserve_again(key, tenure),
+            None => self.challenge(Challenge::new(
+                key,
+                registered_at,
+                self.desk.config.times.challenge_wait,
+                replaced,
+            )),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! One machine, its answers given by hand.
+//!
+//! ```text
+//! machine [node=N] [paths=N] [profile=P] [spc2] [wait] [no-preempt] [no-abort] [accept-no-aptpl]
+//!         [evict-foreign] [others-are-down] [log]      a machine, begun
+//! caps [no-aptpl] [aptpl-inactive] [no-abort] [no-reset] [no-cts] [host-registration] [types=we,..]
+//! state [keys=K,..] [holder=K] [type=T] [ua=A,..] [wait=D]     answers to the oldest command, or to
+//! good | conflict | timeout | transport | no-path | busy |         that on path=N
+//!   malformed | unsupported | ua A | refused KEY/ASC/ASCQ
+//! mark K|none    epoch ours|other    park    release    path N up|down    serials N    feed
+//! pass D         time passes, in one step; whoever is served feeds it, but after: hungry
+//! tick           the machine's next deadline comes
+//! ```
+
+use crate::setup::config;
+use crate::words::{attention, duration, key, kind, ms, output_word};
+use goldenscript::{Argument, Command};
+use quorum_core::Instant;
+use quorum_core::arbitration::{Arbitration, CommandId, Guards, Input, Output, ParkedMark, PathId};
+use scsi::reservation::{
+    Answer, Attention, Capabilities, Exchange, PersistentState, Refusal, Registration, Reply,
+    Reservation, ReservationType, Support, TypeMask, Uncertainty, Unsent,
+};
+use scsi::wire::sense::Sense;
+use std::collections::BTreeMap;
+
+pub(crate) struct Alone {
+    machine: Arbitration,
+    now: Instant,
+    out: BTreeMap<CommandId, PathId>,
+    question: CommandId,
+    hungry: bool,
+}
+
+impl Alone {
+    pub(crate) fn begin(command: &Command, guards: Guards) -> Result<(Self, String), String> {
+        let (config, rest) = config(command, guards)?;
+        if let Some(unknown) = rest.first() {
+            return Err(format!("unknown argument {unknown}"));
+        }
+        let mut alone = Self {
+            machine: Arbitration::new(config),
+            now: Instant::ZERO,
+            out: BTreeMap::new(),
+            question: CommandId(0),
+            hungry: false,
+        };
+        let text = alone.handle(Input::Start { serials: (1, 1000) });
+        Ok((alone, text))
+    }
+
+    fn handle(&mut self, input: Input) -> String {
+        self.machine.handle(self.now, input);
+        let mut text = String::new();
+        while let Some(output) = self.machine.poll_output() {
+            match &output {
+                Output::Perform { id, path, .. } => {
+                    self.out.insert(*id, *path);
+                }
+                Output::ReadMark { id } | Output::ReadEpoch { id } => self.question = *id,
+                Output::NeedSerials | Output::ProvedUntil(_) | Output::Event(_) => {}
+            }
+            text.push_str(&output_word(&output));
+            text.push('\n');
+        }
+        self.stays_itself_when_normalized();
+        text
+    }
+
+    /// A normalised machine is the same machine: it is normal already, and has its next deadline as far
+    /// ahead.
+    fn stays_itself_when_normalized(&self) {
+        let (normal, _) = self.machine.normalized();
+        assert_eq!(
+            normal.normalized().0,
+            normal,
+            "normalising twice changes nothing"
+        );
+        assert_eq!(normal.status(), self.machine.status());
+        let ahead = |machine: &Arbitration, now: Instant| {
+            machine.next_deadline().map(|at| at.saturating_since(now))
+        };
+        assert_eq!(
+            ahead(&normal, Arbitration::NORMAL_NOW),
+            ahead(&self.machine, self.now)
+        );
+    }
+
+    pub(crate) fn run(&mut self, command: &Command) -> Result<String, String> {
+        let words: Vec<&str> = command
+            .args
+            .iter()
+            .filter_map(|argument| match argument {
+                Argument::Positional(word) => Some(word.as_str()),
+                _ => None,
+            })
+            .collect();
+        let named = |name: &str| {
+            command.args.iter().find_map(|argument| match argument {
+                Argument::KeyValue(key, value) if key == name => Some(value.as_str()),
+                _ => None,
+            })
+        };
+        let word = || words.first().copied().ok_or("an argument is missing");
+        if let Some(answer) = answer(&command.name, &words, &named)? {
+            return self.answer(answer, named("path"));
+        }
+        let input = match command.name.as_str() {
+            "mark" => Input::Mark {
+                id: self.question,
+                mark: match word()? {
+                    "none" => None,
+                    holder => Some(ParkedMark {
+                        epoch: 1,
+                        holder: key(holder)?,
+                    }),
+                },
+            },
+            "epoch" => Input::Epoch {
+                id: self.question,
+                still_ours: word()? == "ours",
+            },
+            "park" => Input::Park,
+            "release" => Input::Release,
+            "feed" => Input::Fed,
+            "serials" => Input::Serials {
+                serials: (word()?.parse().map_err(|_| "not a number")?, 1000),
+            },
+            "path" => Input::PathChanged {
+                path: PathId(word()?.parse().map_err(|_| "not a path")?),
+                usable: words.get(1) == Some(&"up"),
+            },
+            "hungry" => {
+                self.hungry = true;
+                return Ok(String::new());
+            }
+            "pass" => return self.pass(self.now + duration(word()?)?),
+            "tick" => {
+                let at = self.machine.next_deadline().ok_or("there is no deadline")?;
+                return self.pass(at.max(self.now));
+            }
+            "status" => return Ok(format!("{:?}", self.machine.status())),
+            other => return Err(format!("unknown command {other}")),
+        };
+        Ok(self.handle(input))
+    }
+
+    fn pass(&mut self, until: Instant) -> Result<String, String> {
+        self.now = until;
+        let mut text = format!("at {}\n", ms(self.now.elapsed_since_zero()));
+        if !self.hungry {
+            text.push_str(&self.handle(Input::Fed));
+        }
+        text.push_str(&self.handle(Input::Tick));
+        Ok(text)
+    }
+
+    fn answer(&mut self, exchange: Exchange, path: Option<&str>) -> Result<String, String> {
+        let path = match path {
+            None => None,
+            Some(number) => Some(PathId(number.parse().map_err(|_| "not a path")?)),
+        };
+        let id = self
+            .out
+            .iter()
+            .find(|(_, on)| path.is_none_or(|path| path == **on))
+            .map(|(id, _)| *id)
+            .ok_or("no command is out")?;
+        self.out.remove(&id);
+        Ok(self.handle(Input::Answer {
+            id,
+            // The machine takes the time at which it asked, when the driver's word is earlier.
+            sent_at: Instant::ZERO,
+            exchange,
+        }))
+    }
+}
+
+fn list<T>(
+    words: Option<&str>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    words.map_or_else(
+        || Ok(Vec::new()),
+        |words| words.split(',').map(parse).collect(),
+    )
+}
+
+fn answer<'a>(
+    name: &str,
+    words: &[&str],
+    named: &impl Fn(&str) -> Option<&'a str>,
+) -> Result<Option<Exchange>, String> {
+    let attentions: Vec<Attention> = list(named("ua"), attention)?;
+    let word = || words.first().copied().ok_or("an argument is missing");
+    let answer = match name {
+        "caps" => Answer::Done(Reply::Capabilities(capabilities(words, named)?)),
+        "state" => Answer::Done(Reply::State(state(named)?)),
+        "good" => Answer::Done(Reply::Good),
+        "conflict" => Answer::Conflict { holder: None },
+        "timeout" => Answer::OutcomeUnknown(Uncertainty::TimedOut),
+        "transport" => Answer::OutcomeUnknown(Uncertainty::Transport("link down".into())),
+        "no-path" => Answer::NotSent(Unsent::NoPath("gone".into())),
+        "busy" => Answer::NotSent(Unsent::Busy),
+        "malformed" => Answer::Refused(Refusal::Malformed("cut short".into())),
+        "unsupported" => Answer::Unsupported,
+        "ua" => Answer::Attention(attention(word()?)?),
+        "refused" => {
+            let codes: Vec<u8> = word()?
+                .split('/')
+                .map(|hex| u8::from_str_radix(hex, 16).map_err(|_| "not a sense"))
+                .collect::<Result<_, _>>()?;
+            let [key, asc, ascq] = codes[..] else {
+                return Err("KEY/ASC/ASCQ".into());
+            };
+            Answer::Refused(Refusal::Sense(Sense {
+                key,
+                asc,
+                ascq,
+                deferred: false,
+                information: None,
+                field: None,
+            }))
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Exchange { answer, attentions }))
+}
+
+fn capabilities<'a>(
+    words: &[&str],
+    named: &impl Fn(&str) -> Option<&'a str>,
+) -> Result<Capabilities, String> {
+    let unless = |word: &str| {
+        if words.contains(&word) {
+            Support::No
+        } else {
+            Support::Yes
+        }
+    };
+    let types = named("types")
+        .map(|_| list(named("types"), kind))
+        .transpose()?;
+    let mut capabilities = Capabilities {
+        spc2: Support::Yes,
+        persistent: unless("no-pr"),
+        types: types.map(|types| types.into_iter().fold(TypeMask::default(), TypeMask::with)),
+        aptpl_capable: unless("no-aptpl"),
+        aptpl_active: unless("aptpl-inactive"),
+        host_registration: words.contains(&"host-registration"),
+        preempt_and_abort: unless("no-abort"),
+        clear_task_set: unless("no-cts"),
+        attentions: Support::Yes,
+        ..Capabilities::default()
+    };
+    capabilities.resets.lun = unless("no-reset");
+    Ok(capabilities)
+}
+
+fn state<'a>(named: &impl Fn(&str) -> Option<&'a str>) -> Result<PersistentState, String> {
+    let keys = list(named("keys"), key)?;
+    let kind = named("type").map_or(Ok(ReservationType::WriteExclusive), kind)?;
+    let holder = named("holder").map(key).transpose()?;
+    Ok(PersistentState {
+        generation: 0,
+        registrations: keys
+            .into_iter()
+            .map(|key| Registration {
+                key,
+                nexus: None,
+                holder: None,
+                all_target_ports: false,
+            })
+            .collect(),
+        reservation: holder.map(|key| Reservation {
+            key: Some(key),
+            kind,
+        }),
+    })
+}

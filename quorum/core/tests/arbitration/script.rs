@@ -1,0 +1,44 @@
+//! The scripts under `testscripts/arbitration`: each is one behaviour, by its name.
+//!
+//! A script begins with `machine …` (one machine, its answers given by hand: see [`crate::alone`]) or with
+//! `world …` (several machines and a disk on a virtual clock: see [`crate::world`]).
+
+use crate::alone::Alone;
+use goldenscript::{Command, Context};
+use quorum_core::arbitration::Guards;
+use std::error::Error;
+use std::path::Path;
+
+pub(crate) struct Script {
+    guards: Guards,
+    alone: Option<Alone>,
+}
+
+impl Script {
+    pub(crate) fn with(guards: Guards) -> Self {
+        Self {
+            guards,
+            alone: None,
+        }
+    }
+}
+
+impl goldenscript::Runner for Script {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, _: &Context) -> Result<String, Box<dyn Error>> {
+        if command.name == "machine" {
+            let (alone, text) = Alone::begin(command, self.guards)?;
+            self.alone = Some(alone);
+            return Ok(text);
+        }
+        let alone = self.alone.as_mut().ok_or("begin with machine or world")?;
+        Ok(alone.run(command)?)
+    }
+}
+
+fn run(path: &Path) {
+    goldenscript::run(&mut Script::with(Guards::ALL_ON), path).expect("the script runs as written");
+}
+
+test_each_file::test_each_path! { in "./quorum/core/testscripts/arbitration" => run }
