@@ -171,6 +171,12 @@ fn open_node(name: &str, _options: &Options<'_>) -> Result<Disk, OpenError> {
     })
 }
 
+#[cfg(feature = "emulated")]
+fn open_emulated(name: &str, options: &Options<'_>) -> Result<Disk, OpenError> {
+    crate::emulated::open_disk(name, options)
+}
+
+#[cfg(not(feature = "emulated"))]
 fn open_emulated(name: &str, _options: &Options<'_>) -> Result<Disk, OpenError> {
     Err(OpenError::NotBuilt {
         name: name.to_owned(),
