@@ -6,9 +6,8 @@
 //! that the event was not logged.
 
 use crate::clock::{self, Moment};
-use crate::disk::session::About;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -43,7 +42,8 @@ pub(crate) struct Event {
 impl Event {
     /// An event that has happened just now, by this user.
     pub(crate) fn now(
-        about: &About,
+        disk: &str,
+        wwid: Option<String>,
         verb: &str,
         outcome: &'static str,
         before: Value,
@@ -52,8 +52,8 @@ impl Event {
         Self {
             at: clock::now(),
             uid: nix::unistd::getuid().as_raw(),
-            disk: about.name.clone(),
-            wwid: about.identity.wwid.clone(),
+            disk: disk.to_owned(),
+            wwid,
             verb: verb.to_owned(),
             outcome,
             before,
@@ -67,16 +67,6 @@ impl Event {
     pub(crate) fn logged_to(mut self, log: &Path) -> Self {
         self.logged = send(log, &self.line()).is_ok();
         self
-    }
-
-    /// What a result says of it, beside the states that it has anyway.
-    pub(crate) fn summary(&self) -> Value {
-        json!({
-            "time": self.at.time,
-            "monotonic_ns": self.at.monotonic_ns,
-            "uid": self.uid,
-            "logged": self.logged,
-        })
     }
 
     /// RFC 3164: facility authpriv (10), severity notice (5); the text is the event as JSON.
@@ -104,7 +94,7 @@ fn send(log: &Path, line: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scsi::disk::Identity;
+    use serde_json::json;
 
     #[test]
     fn the_log_is_told_who_changed_what() {
@@ -113,13 +103,8 @@ mod tests {
         let path = directory.join("log");
         let log = UnixDatagram::bind(&path).unwrap();
         let event = Event::now(
-            &About {
-                name: "/dev/sdb".to_owned(),
-                identity: Identity {
-                    wwid: Some("naa.5000".to_owned()),
-                    ..Identity::default()
-                },
-            },
+            "/dev/sdb",
+            Some("naa.5000".to_owned()),
             "PR CLEAR",
             "done",
             json!({"generation": 1}),

@@ -90,23 +90,15 @@ impl Alone {
         let words: Vec<&str> = command
             .args
             .iter()
-            .filter_map(|argument| {
-                if let Argument::Positional(word) = argument {
-                    Some(word.as_str())
-                } else {
-                    None
-                }
+            .filter_map(|argument| match argument {
+                Argument::Positional(word) => Some(word.as_str()),
+                _ => None,
             })
             .collect();
         let named = |name: &str| {
-            command.args.iter().find_map(|argument| {
-                if let Argument::KeyValue(key, value) = argument
-                    && key == name
-                {
-                    Some(value.as_str())
-                } else {
-                    None
-                }
+            command.args.iter().find_map(|argument| match argument {
+                Argument::KeyValue(key, value) if key == name => Some(value.as_str()),
+                _ => None,
             })
         };
         let word = || words.first().copied().ok_or("an argument is missing");
