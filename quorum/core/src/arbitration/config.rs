@@ -4,6 +4,7 @@ use super::guards::Guards;
 use super::keys::{ClusterTag, NodeNumber};
 use crate::times::Times;
 use scsi::reservation::Key;
+use std::time::Duration;
 
 /// Which protocol arbitrates.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -74,5 +75,12 @@ impl Config {
             policy: Policy::default(),
             guards: Guards::ALL_ON,
         }
+    }
+
+    /// How long this node waits for its turn after a lost race: by its number, so that two losers do not
+    /// meet again; the order starts over after sixteen nodes, so that a high number is not slow.
+    pub(super) fn own_turn(&self) -> Duration {
+        let order = u32::from(self.node.0.saturating_sub(1) % 16);
+        self.times.rechallenge_interval * order
     }
 }

@@ -6,7 +6,7 @@
 use super::guards::Guard;
 use super::{CommandId, Config, Event, Output, PathId};
 use crate::Instant;
-use scsi::reservation::Verb;
+use scsi::reservation::{Answer, Refusal, Uncertainty, Verb};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The point that a normalised machine's clock shows. Ages above it are all the same age: no rule looks
@@ -148,5 +148,37 @@ pub(super) fn normal(at: Instant, now: Instant) -> Instant {
         NORMAL_NOW + at.saturating_since(now)
     } else {
         NORMAL_NOW - now.saturating_since(at)
+    }
+}
+
+/// One command after the other.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Errand {
+    pub(super) awaited: Option<CommandId>,
+    /// When the phase is taken up again after a command without a definite end.
+    pub(super) retry_at: Option<Instant>,
+    /// How many of those there were in a row.
+    pub(super) stumbles: u32,
+}
+
+/// What a person is told about an answer that is neither done, nor a conflict, nor an attention.
+pub(super) fn trouble(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Done(_) | Answer::Conflict { .. } | Answer::Attention(_) => None,
+        Answer::Refused(Refusal::Sense(sense)) => Some(format!(
+            "refused: sense {:x}/{:02x}/{:02x}",
+            sense.key, sense.asc, sense.ascq
+        )),
+        Answer::Refused(Refusal::Status(status)) => Some(format!("refused: status {status:#04x}")),
+        Answer::Refused(Refusal::Nvme(status)) => Some(format!("refused: NVMe {status:#05x}")),
+        Answer::Refused(Refusal::Malformed(why)) => Some(format!("malformed reply: {why}")),
+        Answer::Unsupported => Some("unsupported".into()),
+        Answer::OutcomeUnknown(Uncertainty::TimedOut) => {
+            Some("no answer within the bound, the outcome is unknown".into())
+        }
+        Answer::OutcomeUnknown(Uncertainty::Transport(why)) => Some(format!(
+            "the transport failed, the outcome is unknown: {why}"
+        )),
+        Answer::NotSent(why) => Some(format!("not sent: {why}")),
     }
 }

@@ -7,6 +7,7 @@ mod guards;
 mod io;
 mod keys;
 mod persistent;
+mod spc2;
 mod tenure;
 
 pub use config::{Config, Mode, ParkedMark, Policy};
@@ -17,6 +18,7 @@ pub use keys::{ClusterTag, KeyOwner, KeyParts, NodeNumber};
 
 use crate::Instant;
 use persistent::Persistent;
+use spc2::Spc2;
 
 /// An arbitration machine of either protocol.
 ///
@@ -27,7 +29,8 @@ pub struct Arbitration(Machine);
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Machine {
-    Persistent(Persistent),
+    Persistent(Box<Persistent>),
+    Spc2(Box<Spc2>),
 }
 
 /// Where a machine stands, in one word.
@@ -57,7 +60,8 @@ impl Arbitration {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self(match config.mode {
-            Mode::Persistent | Mode::Spc2 => Machine::Persistent(Persistent::new(config)),
+            Mode::Persistent => Machine::Persistent(Box::new(Persistent::new(config))),
+            Mode::Spc2 => Machine::Spc2(Box::new(Spc2::new(config))),
         })
     }
 
@@ -65,6 +69,7 @@ impl Arbitration {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match &mut self.0 {
             Machine::Persistent(machine) => machine.handle(now, input),
+            Machine::Spc2(machine) => machine.handle(now, input),
         }
     }
 
@@ -72,6 +77,7 @@ impl Arbitration {
     pub fn poll_output(&mut self) -> Option<Output> {
         match &mut self.0 {
             Machine::Persistent(machine) => machine.poll_output(),
+            Machine::Spc2(machine) => machine.poll_output(),
         }
     }
 
@@ -80,6 +86,7 @@ impl Arbitration {
     pub fn next_deadline(&self) -> Option<Instant> {
         match &self.0 {
             Machine::Persistent(machine) => machine.next_deadline(),
+            Machine::Spc2(machine) => machine.next_deadline(),
         }
     }
 
@@ -88,6 +95,7 @@ impl Arbitration {
     pub fn status(&self) -> Status {
         match &self.0 {
             Machine::Persistent(machine) => machine.status(),
+            Machine::Spc2(machine) => machine.status(),
         }
     }
 
@@ -99,7 +107,11 @@ impl Arbitration {
         match &self.0 {
             Machine::Persistent(machine) => {
                 let (machine, renamed) = machine.normalized();
-                (Self(Machine::Persistent(machine)), renamed)
+                (Self(Machine::Persistent(Box::new(machine))), renamed)
+            }
+            Machine::Spc2(machine) => {
+                let (machine, renamed) = machine.normalized();
+                (Self(Machine::Spc2(Box::new(machine))), renamed)
             }
         }
     }

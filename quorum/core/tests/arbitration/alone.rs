@@ -90,15 +90,23 @@ impl Alone {
         let words: Vec<&str> = command
             .args
             .iter()
-            .filter_map(|argument| match argument {
-                Argument::Positional(word) => Some(word.as_str()),
-                _ => None,
+            .filter_map(|argument| {
+                if let Argument::Positional(word) = argument {
+                    Some(word.as_str())
+                } else {
+                    None
+                }
             })
             .collect();
         let named = |name: &str| {
-            command.args.iter().find_map(|argument| match argument {
-                Argument::KeyValue(key, value) if key == name => Some(value.as_str()),
-                _ => None,
+            command.args.iter().find_map(|argument| {
+                if let Argument::KeyValue(key, value) = argument
+                    && key == name
+                {
+                    Some(value.as_str())
+                } else {
+                    None
+                }
             })
         };
         let word = || words.first().copied().ok_or("an argument is missing");

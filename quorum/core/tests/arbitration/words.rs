@@ -100,7 +100,16 @@ pub(crate) fn verb_word(verb: &Verb) -> String {
         } => {
             let _ = write!(word, " {} by {} {kind}", optional(*victim), key_word(*key));
         }
-        _ => {}
+        Verb::TestUnitReady
+        | Verb::ReadState
+        | Verb::ReadCapabilities
+        | Verb::Spc2Reserve
+        | Verb::Spc2Release
+        | Verb::Clear { .. }
+        | Verb::Move { .. }
+        | Verb::ReplaceLost { .. }
+        | Verb::ClearTaskSet
+        | Verb::Reset { .. } => {}
     }
     word
 }

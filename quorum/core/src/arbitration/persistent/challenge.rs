@@ -332,7 +332,7 @@ impl Persistent {
         }
         let waited = registered_at.unwrap_or(now) + self.desk.config.times.challenge_wait;
         let until = if self.desk.stands(Guard::LosersTakeTurns) {
-            waited.max(now) + self.own_turn()
+            waited.max(now) + self.desk.config.own_turn()
         } else {
             now
         };

@@ -37,7 +37,7 @@ mod register;
 mod verdict;
 mod win;
 
-use super::desk::{Desk, NORMAL_NOW, normal};
+use super::desk::{Desk, Errand, NORMAL_NOW, normal, trouble};
 use super::keys::{KeyOwner, Serials};
 use super::tenure::Tenure;
 use super::{CommandId, Config, Event, Input, Output, PathId, Refused, Status, Stopped};
@@ -49,10 +49,9 @@ use paths::Paths;
 use register::Registering;
 use scsi::reservation::{
     Answer, Attention, AttentionKind, Capabilities, Exchange, Key, PersistentState, Refusal,
-    Registration, Reply, Reservation, ReservationType, Support, Uncertainty, Unsent, Verb,
+    Registration, Reply, Reservation, ReservationType, Support, Unsent, Verb,
 };
 use std::collections::VecDeque;
-use std::time::Duration;
 use win::Win;
 
 /// How many commands in a row may come to no definite end before a contender gives up: with half a
@@ -100,16 +99,6 @@ enum Phase {
     Leaving(Leaving),
     Resting { until: Instant },
     Stopped(Stopped),
-}
-
-/// One command after the other.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-struct Errand {
-    awaited: Option<CommandId>,
-    /// When the phase is taken up again after a command without a definite end.
-    retry_at: Option<Instant>,
-    /// How many of those there were in a row.
-    stumbles: u32,
 }
 
 /// Attentions met since the last clean round.
@@ -342,7 +331,7 @@ impl Persistent {
         }
         self.errand.awaited = None;
         if self.leave_asked && !matches!(self.phase, Phase::Leaving(_)) {
-            self.leave(After::Stop(Stopped::Withdrawn));
+            self.leave(After::Stop(self.farewell()));
             return;
         }
         self.on_errand_answer(sent.path, &sent.verb, sent_at, exchange.answer);
@@ -511,7 +500,7 @@ impl Persistent {
             return;
         }
         if self.desk.config.policy.wait {
-            let until = self.desk.now + self.own_turn();
+            let until = self.desk.now + self.desk.config.own_turn();
             self.desk.tell(Event::Lost {
                 holder: None,
                 again_at: Some(until),
@@ -557,9 +546,17 @@ impl Persistent {
                 if self.errand.awaited.is_some() {
                     self.leave_asked = true;
                 } else {
-                    self.leave(After::Stop(Stopped::Withdrawn));
+                    self.leave(After::Stop(self.farewell()));
                 }
             }
+        }
+    }
+
+    /// How a machine that is told to stop ends.
+    fn farewell(&self) -> Stopped {
+        match self.tenure() {
+            Some(_) => Stopped::Released { confirmed: true },
+            None => Stopped::Withdrawn,
         }
     }
 
@@ -571,34 +568,5 @@ impl Persistent {
                 self.desk.tell(Event::Path { path, usable });
             }
         }
-    }
-
-    /// How long this node waits for its turn after a lost race: by its number, so that two losers do not
-    /// meet again; the order starts over after sixteen nodes, so that a high number is not slow.
-    fn own_turn(&self) -> Duration {
-        let order = u32::from(self.desk.config.node.0.saturating_sub(1) % 16);
-        self.desk.config.times.rechallenge_interval * order
-    }
-}
-
-/// What a person is told about an answer that is neither done, nor a conflict, nor an attention.
-pub(super) fn trouble(answer: &Answer) -> Option<String> {
-    match answer {
-        Answer::Done(_) | Answer::Conflict { .. } | Answer::Attention(_) => None,
-        Answer::Refused(Refusal::Sense(sense)) => Some(format!(
-            "refused: sense {:x}/{:02x}/{:02x}",
-            sense.key, sense.asc, sense.ascq
-        )),
-        Answer::Refused(Refusal::Status(status)) => Some(format!("refused: status {status:#04x}")),
-        Answer::Refused(Refusal::Nvme(status)) => Some(format!("refused: NVMe {status:#05x}")),
-        Answer::Refused(Refusal::Malformed(why)) => Some(format!("malformed reply: {why}")),
-        Answer::Unsupported => Some("unsupported".into()),
-        Answer::OutcomeUnknown(Uncertainty::TimedOut) => {
-            Some("no answer within the bound, the outcome is unknown".into())
-        }
-        Answer::OutcomeUnknown(Uncertainty::Transport(why)) => Some(format!(
-            "the transport failed, the outcome is unknown: {why}"
-        )),
-        Answer::NotSent(why) => Some(format!("not sent: {why}")),
     }
 }

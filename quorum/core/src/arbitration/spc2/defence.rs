@@ -1,0 +1,161 @@
+//! The owner's rounds: RESERVE every defend interval.
+//!
+//! ```text
+//!   every d, and at once after a re-login: RESERVE
+//!        |
+//!        +-- GOOD ------------------------------> clean: proved from its send
+//!        +-- reset, power-on, nexus loss -------> RESERVE again at once; then Exposed, for nobody was kept
+//!        |                                        out since the last clean round
+//!        +-- another attention -----------------> RESERVE again at once
+//!        +-- conflict --------------------------> deposed
+//!        +-- no definite answer ----------------> round failed; ownership ages on
+//! ```
+//!
+//! A reservation that vanished while the attention was eaten by others is taken again by the same RESERVE
+//! without anybody noticing: safety rests on the settle time of whoever wins, not on seeing it.
+
+use super::super::guards::Guard;
+use super::super::tenure::{Tenure, is_stale};
+use super::{Answer, Event, Instant, PATH, Phase, Spc2, Stopped, Verb, trouble};
+
+/// How many attentions one round drains: a target queues at most about so many.
+const ATTENTIONS_MAX: u32 = 8;
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Owning {
+    pub(super) tenure: Tenure,
+    /// A RESERVE is out.
+    in_round: bool,
+    attentions: u32,
+    /// Something took the reservation away since the last clean round.
+    exposed: bool,
+}
+
+impl Owning {
+    pub(super) const fn new(tenure: Tenure) -> Self {
+        Self {
+            tenure,
+            in_round: false,
+            attentions: 0,
+            exposed: false,
+        }
+    }
+
+    pub(super) fn normalize(&mut self, now: Instant) {
+        self.tenure.normalize(now);
+    }
+}
+
+impl Spc2 {
+    pub(super) fn defend_when_due(&mut self) {
+        let fed_at = self.fed_at;
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        owning.tenure.settle(&mut self.desk, None);
+        if !owning.tenure.round_is_due(&mut self.desk) {
+            return;
+        }
+        if owning.in_round {
+            self.round_failed("not finished before the next round");
+        }
+        if Tenure::may_defend(&self.desk, fed_at) {
+            self.start_round();
+        } else {
+            self.round_failed("not fed: whoever is served has gone silent");
+        }
+    }
+
+    /// A reset took the reservation away.
+    pub(super) fn expose(&mut self) {
+        if let Phase::Owning(owning) = &mut self.phase {
+            owning.exposed = true;
+        }
+    }
+
+    /// The session is back: what it held is gone, and nobody was told.
+    pub(super) fn defend_after_login(&mut self) {
+        let at_once = self.desk.stands(Guard::Spc2ReservesAfterLogin);
+        let may_defend = Tenure::may_defend(&self.desk, self.fed_at);
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        owning.exposed = true;
+        if at_once && may_defend && !self.desk.is_busy(PATH) {
+            self.start_round();
+        }
+    }
+
+    fn start_round(&mut self) {
+        let usable = self.path_is_up && !self.desk.is_busy(PATH);
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        if usable {
+            owning.in_round = true;
+            owning.attentions = 0;
+            self.ask(Verb::Spc2Reserve);
+        } else {
+            self.round_failed("no path is free");
+        }
+    }
+
+    fn round_failed(&mut self, why: &str) {
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        owning.in_round = false;
+        self.errand.awaited = None;
+        let age = owning.tenure.age(&self.desk);
+        self.desk.tell(Event::RoundFailed {
+            why: why.into(),
+            age,
+        });
+    }
+
+    pub(super) fn round_answer(&mut self, sent_at: Instant, answer: &Answer) {
+        match answer {
+            Answer::Done(_) if is_stale(&self.desk, sent_at) => {
+                self.round_failed("the reply is older than the self-stop age");
+            }
+            Answer::Done(_) => self.clean_round(sent_at),
+            Answer::Conflict { .. } => self.stop(Stopped::Deposed { holder: None }),
+            Answer::Attention(_) => self.reserve_again(),
+            Answer::Refused(_)
+            | Answer::Unsupported
+            | Answer::OutcomeUnknown(_)
+            | Answer::NotSent(_) => {
+                let why = trouble(answer).unwrap_or_default();
+                self.round_failed(&why);
+            }
+        }
+    }
+
+    fn clean_round(&mut self, sent_at: Instant) {
+        let now = self.desk.now;
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        owning.in_round = false;
+        if std::mem::take(&mut owning.exposed) {
+            self.desk.tell(Event::Exposed {
+                at_most: owning.tenure.age(&self.desk),
+            });
+        }
+        owning.tenure.prove(&mut self.desk, sent_at, now);
+    }
+
+    /// The attention was met instead of the RESERVE, and is consumed.
+    fn reserve_again(&mut self) {
+        let at_once = self.desk.stands(Guard::Spc2ReservesAgainAtOnce);
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        owning.attentions += 1;
+        if owning.attentions > ATTENTIONS_MAX || !at_once {
+            self.round_failed("attentions do not end");
+        } else {
+            self.ask(Verb::Spc2Reserve);
+        }
+    }
+}
