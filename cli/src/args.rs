@@ -7,7 +7,9 @@
 //! * a duration has a unit.
 
 use crate::exit::{Exit, Failure};
+use quorum_core::arbitration::KeyParts;
 use scsi::reservation::{Key, PersistentState, Registration, ReservationType};
+use scsi::wire::transport_id::TransportId;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use std::time::Duration;
 pub(crate) enum KeyArg {
     /// `0x…`: this very key.
     Value(Key),
+    /// `node:N`: the key that this node of a cluster has registered.
+    Node(u8),
     /// `nexus:NAME`: the key that this nexus has registered.
     Nexus(String),
 }
@@ -24,6 +28,12 @@ impl FromStr for KeyArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(number) = text.strip_prefix("node:") {
+            return match number.parse() {
+                Ok(0) | Err(_) => Err("a node is node:1 to node:255".to_owned()),
+                Ok(number) => Ok(Self::Node(number)),
+            };
+        }
         if let Some(name) = text.strip_prefix("nexus:") {
             return if name.is_empty() {
                 Err("nexus: wants a name, as `qctl disk show` prints it".to_owned())
@@ -45,7 +55,7 @@ pub(crate) fn key_value(text: &str) -> Result<Key, String> {
                  if you mean hexadecimal, write 0x{text}"
             )
         } else {
-            "a key is 0x and hexadecimal digits, or nexus:NAME".to_owned()
+            "a key is 0x and hexadecimal digits, node:N, or nexus:NAME".to_owned()
         });
     };
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -65,6 +75,13 @@ impl KeyArg {
     pub(crate) fn resolve(&self, state: &PersistentState, disk: &str) -> Result<Key, Failure> {
         match self {
             Self::Value(key) => Ok(*key),
+            Self::Node(node) => one_key(
+                &format!("node:{node}"),
+                state.registrations.iter().filter(|entry| {
+                    KeyParts::decode(entry.key).is_some_and(|parts| parts.node.0 == *node)
+                }),
+                disk,
+            ),
             Self::Nexus(name) => {
                 let named = |entry: &&Registration, exact: bool| {
                     entry.nexus.as_ref().is_some_and(|nexus| {
@@ -135,6 +152,11 @@ pub(crate) fn kind(text: &str) -> Result<ReservationType, String> {
     })
 }
 
+/// An initiator port, as `qctl disk show` prints it.
+pub(crate) fn initiator(text: &str) -> Result<TransportId, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
 /// A duration with its unit: `500ms`, `2s`, `1m`, `1h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -166,13 +188,17 @@ pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quorum_core::arbitration::{ClusterTag, NodeNumber};
     use scsi::reservation::{HostId, NexusId};
 
     #[test]
     fn a_key_is_hexadecimal_with_its_prefix() {
         assert_eq!("0x1f".parse(), Ok(KeyArg::Value(Key::new(0x1f).unwrap())));
+        assert_eq!("node:3".parse(), Ok(KeyArg::Node(3)));
         assert_eq!("nexus:a".parse(), Ok(KeyArg::Nexus("a".to_owned())));
-        for wrong in ["", "0x", "0xg", "0x0", "12", "abc", "nexus:"] {
+        for wrong in [
+            "", "0x", "0xg", "0x0", "12", "abc", "node:0", "node:256", "nexus:",
+        ] {
             assert!(wrong.parse::<KeyArg>().is_err(), "{wrong}");
         }
         assert!("0x10000000000000000".parse::<KeyArg>().is_err());
@@ -228,5 +254,49 @@ mod tests {
         assert_eq!(resolve("nexus:host:a"), Err(Exit::NoSuch));
         assert_eq!(resolve("nexus:zz"), Err(Exit::NoSuch));
         assert_eq!(resolve("0x9"), Ok(Key::new(9).unwrap()));
+    }
+
+    #[test]
+    fn a_node_names_the_one_key_that_it_registered() {
+        let key = |node, serial| {
+            KeyParts {
+                cluster: ClusterTag::from_bits(5),
+                node: NodeNumber(node),
+                serial,
+            }
+            .encode()
+        };
+        let entry = |key| Registration {
+            key,
+            nexus: None,
+            holder: None,
+            all_target_ports: false,
+        };
+        // Two paths of node 1 share a key; node 2 has an old one too; the last is no arbiter's.
+        let keys = [
+            key(1, 9),
+            key(1, 9),
+            key(2, 3),
+            key(2, 4),
+            Key::new(3).unwrap(),
+        ];
+        let state = PersistentState {
+            registrations: keys.map(entry).to_vec(),
+            ..PersistentState::default()
+        };
+        let resolve = |node| {
+            KeyArg::Node(node)
+                .resolve(&state, "d")
+                .map_err(|failure| failure.message)
+        };
+        assert_eq!(resolve(1), Ok(key(1, 9)));
+        assert_eq!(
+            resolve(2),
+            Err("node:2 names 2 different keys on d".to_owned())
+        );
+        assert_eq!(
+            resolve(3),
+            Err("node:3 has no registration on d".to_owned())
+        );
     }
 }

@@ -6,8 +6,9 @@
 //! that the event was not logged.
 
 use crate::clock::{self, Moment};
+use crate::disk::session::About;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -42,8 +43,7 @@ pub(crate) struct Event {
 impl Event {
     /// An event that has happened just now, by this user.
     pub(crate) fn now(
-        disk: &str,
-        wwid: Option<String>,
+        about: &About,
         verb: &str,
         outcome: &'static str,
         before: Value,
@@ -52,8 +52,8 @@ impl Event {
         Self {
             at: clock::now(),
             uid: nix::unistd::getuid().as_raw(),
-            disk: disk.to_owned(),
-            wwid,
+            disk: about.name.clone(),
+            wwid: about.identity.wwid.clone(),
             verb: verb.to_owned(),
             outcome,
             before,
@@ -67,6 +67,16 @@ impl Event {
     pub(crate) fn logged_to(mut self, log: &Path) -> Self {
         self.logged = send(log, &self.line()).is_ok();
         self
+    }
+
+    /// What a result says of it, beside the states that it has anyway.
+    pub(crate) fn summary(&self) -> Value {
+        json!({
+            "time": self.at.time,
+            "monotonic_ns": self.at.monotonic_ns,
+            "uid": self.uid,
+            "logged": self.logged,
+        })
     }
 
     /// RFC 3164: facility authpriv (10), severity notice (5); the text is the event as JSON.
@@ -94,7 +104,7 @@ fn send(log: &Path, line: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use scsi::disk::Identity;
 
     #[test]
     fn the_log_is_told_who_changed_what() {
@@ -103,8 +113,13 @@ mod tests {
         let path = directory.join("log");
         let log = UnixDatagram::bind(&path).unwrap();
         let event = Event::now(
-            "/dev/sdb",
-            Some("naa.5000".to_owned()),
+            &About {
+                name: "/dev/sdb".to_owned(),
+                identity: Identity {
+                    wwid: Some("naa.5000".to_owned()),
+                    ..Identity::default()
+                },
+            },
             "PR CLEAR",
             "done",
             json!({"generation": 1}),

@@ -15,10 +15,16 @@ pub(crate) struct Moment {
 
 /// Now.
 pub(crate) fn now() -> Moment {
-    let utc = OffsetDateTime::now_utc();
+    at(since_boot())
+}
+
+/// A moment of the recent past, told by its time since the machine was started.
+pub(crate) fn at(booted: Duration) -> Moment {
+    let ago = since_boot().saturating_sub(booted);
+    let utc = OffsetDateTime::now_utc() - ago;
     Moment {
         time: utc.format(&Rfc3339).unwrap_or_else(|_| utc.to_string()),
-        monotonic_ns: u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX),
+        monotonic_ns: u64::try_from(booted.as_nanos()).unwrap_or(u64::MAX),
     }
 }
 

@@ -4,6 +4,7 @@
 //! The meanings are those of sg3_utils where it has one. Every failure says whether anything was changed.
 
 use crate::output::Report;
+use scsi::disk::OpenError;
 use scsi::reservation::{Answer, Refusal, Reservation, Uncertainty, Unsent, Verb};
 use scsi::wire::sense::Sense;
 use scsi::wire::status::Status;
@@ -226,6 +227,21 @@ impl Failure {
         })
     }
 
+    /// The failure that not being able to open a disk is.
+    pub(crate) fn of_open(error: &OpenError) -> Self {
+        let exit = match error {
+            OpenError::BadName { .. }
+            | OpenError::Partition { .. }
+            | OpenError::NotADisk { .. } => Exit::Usage,
+            OpenError::NoSuchObject { .. } => Exit::NoSuch,
+            OpenError::NoReservations { .. } | OpenError::NotBuilt { .. } => Exit::Unsupported,
+            OpenError::NotPermitted { .. } | OpenError::CannotOpen { .. } => Exit::CannotOpen,
+            OpenError::TimedOut { .. } => Exit::TimedOut,
+            OpenError::Transport { .. } => Exit::Transport,
+        };
+        Self::new(exit, error.to_string(), error.next_step())
+    }
+
     /// The failure that this answer to `verb` is; `None` when the verb was performed.
     ///
     /// `disk` is the name that the user gave, for the next step.
@@ -268,7 +284,7 @@ impl Failure {
         match refusal {
             Refusal::Sense(sense) => Self::new(
                 of_sense(sense),
-                format!("{name} was refused: {}", crate::words::sense(sense)),
+                format!("{name} was refused: {sense}"),
                 show,
             ),
             Refusal::Status(code) => {

@@ -5,16 +5,21 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`disk`] | the noun `disk` and its verbs |
+//! | [`arbitrate`] | take a disk, keep it, run a command while it is ours |
 //! | [`args`] | arguments as values: keys, types, durations, WWID prefixes |
 //! | [`exit`] | the exit codes, and how an answer of a disk becomes one with a message and a next step |
 //! | [`output`] | text or JSON: results on stdout, messages on stderr |
 //! | [`audit`] | one event for every change |
 //! | [`schema`], [`manual`] | what `qctl` says about itself |
 
+mod arbitrate;
 mod args;
 mod audit;
 mod clock;
+mod disk;
 mod exit;
+mod interrupt;
 mod manual;
 mod output;
 mod schema;
@@ -55,6 +60,13 @@ pub(crate) struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Inspect a shared disk, reserve it, reset it
+    Disk(disk::Args),
+    /// Take a disk, keep it, and run a command while it is ours
+    Arbitrate(Box<arbitrate::Args>),
+    /// The keeper of a command, between qctl and it
+    #[command(name = arbitrate::command::KEEPER, hide = true)]
+    Keeper(arbitrate::command::keeper::Args),
     /// Print a JSON schema of this program's output
     Schema(schema::Args),
     /// Print completions for a shell
@@ -66,6 +78,9 @@ enum Command {
 impl Command {
     fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         match self {
+            Self::Disk(args) => args.run(context),
+            Self::Arbitrate(args) => args.run(context),
+            Self::Keeper(args) => args.run(),
             Self::Schema(args) => args.run(context),
             Self::Completions(args) => args.run(context),
             Self::Man(args) => args.run(context),
@@ -78,7 +93,6 @@ pub(crate) struct Context {
     /// Where it prints.
     pub(crate) output: Output,
     /// The options that every command understands.
-    #[expect(dead_code, reason = "read by the nouns that open a disk")]
     pub(crate) global: Global,
 }
 

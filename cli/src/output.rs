@@ -178,6 +178,17 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// Prints a line of `--trace`, from whatever thread the device lives on.
+pub(crate) fn trace(text: &str) {
+    // A trace that nobody can receive is no reason to stop.
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// Prints a failure from outside the normal way down: the program ends at once afterwards.
+pub(crate) fn last_words(json: bool, failure: &Failure) {
+    Output::new(json, Colour::Auto).failure(failure);
+}
+
 fn document(report: Option<&dyn Report>, failure: Option<&Failure>) -> Map<String, Value> {
     let schema = report.map_or("error", Report::schema);
     let mut document = Map::new();

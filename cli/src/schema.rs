@@ -4,7 +4,10 @@ use crate::Context;
 use crate::exit::{Exit, Failure};
 
 /// Every schema, by the name that documents carry (`schema: "NAME/1"`).
-const SCHEMAS: &[(&str, &str)] = &[("error", include_str!("../schemas/error.json"))];
+const SCHEMAS: &[(&str, &str)] = &[
+    ("arbitrate", include_str!("../schemas/arbitrate.json")),
+    ("error", include_str!("../schemas/error.json")),
+];
 
 /// `qctl schema`.
 #[derive(clap::Args, Debug)]

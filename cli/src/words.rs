@@ -1,7 +1,7 @@
 //! What codes of the standards mean, in words for an operator.
 
-use scsi::reservation::{Attention, AttentionKind};
-use scsi::wire::sense::Sense;
+use quorum_core::arbitration::KeyParts;
+use scsi::reservation::{Attention, AttentionKind, Key, RegisterOptions, Verb};
 
 /// What an attention says happened.
 pub(crate) const fn attention(attention: Attention) -> &'static str {
@@ -33,26 +33,82 @@ pub(crate) const fn attention_name(attention: Attention) -> &'static str {
     }
 }
 
-/// Sense data: the key by name, and the additional codes.
-pub(crate) fn sense(sense: &Sense) -> String {
-    let key = match sense.key {
-        0x0 => "NO SENSE",
-        0x1 => "RECOVERED ERROR",
-        0x2 => "NOT READY",
-        0x3 => "MEDIUM ERROR",
-        0x4 => "HARDWARE ERROR",
-        0x5 => "ILLEGAL REQUEST",
-        0x6 => "UNIT ATTENTION",
-        0x7 => "DATA PROTECT",
-        0x8 => "BLANK CHECK",
-        0xa => "COPY ABORTED",
-        0xb => "ABORTED COMMAND",
-        0xd => "VOLUME OVERFLOW",
-        0xe => "MISCOMPARE",
-        _ => "a reserved sense key",
+/// Whose a key is, where it is of the kind that this cluster's arbiters register.
+pub(crate) fn key_owner(key: Key) -> Option<String> {
+    KeyParts::decode(key).map(|parts| {
+        format!(
+            "node {} of cluster {}, serial {}",
+            parts.node.0, parts.cluster, parts.serial
+        )
+    })
+}
+
+/// A command with everything that it carries: what a plan and a report print.
+pub(crate) fn verb(verb: &Verb) -> String {
+    let key = |key: &Option<Key>| key.map_or_else(|| "0".to_owned(), |key| key.to_string());
+    let carried = match verb {
+        Verb::TestUnitReady
+        | Verb::ReadState
+        | Verb::ReadCapabilities
+        | Verb::Spc2Reserve
+        | Verb::Spc2Release
+        | Verb::ClearTaskSet => String::new(),
+        Verb::Register {
+            existing,
+            new,
+            options,
+        } => format!(" key {} new {}{}", key(existing), key(new), bits(options)),
+        Verb::RegisterIgnoringExisting { new, options } => {
+            format!(" new {}{}", key(new), bits(options))
+        }
+        Verb::Reserve { key, kind } | Verb::Release { key, kind } => {
+            format!(" key {key} type {kind}")
+        }
+        Verb::Clear { key } => format!(" key {key}"),
+        Verb::Preempt {
+            key: own,
+            victim,
+            kind,
+            abort: _,
+        } => format!(" key {own} victim {} type {kind}", key(victim)),
+        Verb::Move {
+            key,
+            new,
+            unregister,
+            aptpl,
+            to,
+            relative_target_port,
+        } => {
+            let unregister = if *unregister { " UNREG" } else { "" };
+            let aptpl = if *aptpl { " APTPL" } else { "" };
+            format!(" key {key} new {new} to {to}>{relative_target_port}{unregister}{aptpl}")
+        }
+        Verb::ReplaceLost {
+            key: existing,
+            new,
+            kind,
+        } => format!(" key {} new {new} type {kind}", key(existing)),
+        Verb::Reset { escalate, .. } => {
+            if *escalate {
+                " (the host may escalate)".to_owned()
+            } else {
+                " (no escalation)".to_owned()
+            }
+        }
     };
-    format!(
-        "{key} ({:X}/{:02X}/{:02X})",
-        sense.key, sense.asc, sense.ascq
-    )
+    format!("{}{carried}", verb.name())
+}
+
+fn bits(options: &RegisterOptions) -> String {
+    let mut text = String::new();
+    if options.aptpl {
+        text.push_str(" APTPL");
+    }
+    if options.all_target_ports {
+        text.push_str(" ALL_TG_PT");
+    }
+    for initiator in &options.also {
+        text.push_str(&format!(" SPEC_I_PT {initiator}"));
+    }
+    text
 }

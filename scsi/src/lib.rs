@@ -10,6 +10,7 @@
 //! | [`reservations`] | seam two: the verbs of [`reservation`], whatever the disk speaks | by its implementations |
 //! | `emulated` | `emu:FILE`, a [`logical_unit`] kept in a file between processes | yes, feature `emulated` |
 //! | [`disk`] | a disk by its name: identity, paths, who uses it | by feature |
+//! | `iscsi` | the iSCSI protocol as values; initiator and target | by feature |
 //!
 //! Without features the crate is pure: values in, values out.
 
@@ -17,6 +18,8 @@ pub mod device;
 pub mod disk;
 #[cfg(feature = "emulated")]
 pub mod emulated;
+#[cfg(feature = "iscsi")]
+pub mod iscsi;
 pub mod logical_unit;
 pub mod reservation;
 pub mod reservations;

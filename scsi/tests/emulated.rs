@@ -328,3 +328,52 @@ fn a_kill_at_any_point_leaves_a_state_that_was() {
         seen = key;
     }
 }
+
+#[test]
+fn it_opens_as_a_disk_whose_verbs_and_plain_commands_are_one_nexus() {
+    use scsi::disk::{self, OpenError, Options};
+    use scsi::reservation::{Answer, RegisterOptions, Reply, Verb};
+
+    let path = fresh("disk");
+    let name = format!("emu:{}?nexus=a&size=1M", path.display());
+    let mut opened = disk::open(&name, &Options::default()).unwrap();
+    assert_eq!(opened.identity.size_bytes(), Some(1 << 20));
+    let way = &mut opened.paths[0];
+    let key = Key::new(0xa);
+    let register = Verb::Register {
+        existing: None,
+        new: key,
+        options: RegisterOptions::default(),
+    };
+    let answer = way.reservations.perform(&register, BOUND).answer;
+    assert_eq!(answer, Answer::Done(Reply::Good));
+    let reserve = Verb::Reserve {
+        key: key.unwrap(),
+        kind: ReservationType::WriteExclusive,
+    };
+    assert_eq!(
+        way.reservations.perform(&reserve, BOUND).answer,
+        Answer::Done(Reply::Good)
+    );
+    let Answer::Done(Reply::State(state)) =
+        way.reservations.perform(&Verb::ReadState, BOUND).answer
+    else {
+        panic!("the state is read");
+    };
+    assert_eq!(state.registrations[0].nexus, way.nexus);
+    assert_eq!(state.registrations[0].holder, Some(true));
+    let write = Command::Write {
+        range: BlockRange::new(0, 1),
+        access: Access::FUA,
+    };
+    let done = way
+        .device
+        .as_mut()
+        .unwrap()
+        .execute(&write.cdb(), Data::Out(&[1; 512]), BOUND)
+        .unwrap();
+    assert_eq!(done.status, Status::GOOD);
+
+    let no_nexus = disk::open("emu:x", &Options::default()).unwrap_err();
+    assert!(matches!(no_nexus, OpenError::BadName { .. }), "{no_nexus}");
+}

@@ -10,12 +10,8 @@
 //! * opening changes nothing on the disk, sends at most INQUIRY, and returns within the bound;
 //! * every path keeps the caller's bound on every command.
 
-#[cfg(feature = "emulated")]
-mod emulated;
 mod identity;
 mod open_error;
-#[cfg(any(feature = "linux", feature = "emulated"))]
-pub(crate) mod paths;
 mod usage;
 
 pub use identity::{Address, Identity};
@@ -177,7 +173,7 @@ fn open_node(name: &str, _options: &Options<'_>) -> Result<Disk, OpenError> {
 
 #[cfg(feature = "emulated")]
 fn open_emulated(name: &str, options: &Options<'_>) -> Result<Disk, OpenError> {
-    emulated::open(name, options)
+    crate::emulated::open_disk(name, options)
 }
 
 #[cfg(not(feature = "emulated"))]

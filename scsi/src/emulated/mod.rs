@@ -22,11 +22,13 @@
 //! * a file that is not one of ours, or is damaged, is refused and never written.
 
 mod device;
+mod disk;
 mod media;
 mod name;
 mod store;
 
 pub use device::EmulatedDevice;
+pub(crate) use disk::open_disk;
 pub use name::{Name, NameError, initiator, nexus_name};
 pub use store::StoreError;
 

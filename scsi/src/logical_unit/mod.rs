@@ -52,6 +52,7 @@ mod spc2;
 mod tasks;
 mod whims;
 
+pub use answers::inquiry::{PRODUCT, REVISION, VENDOR};
 pub use attention::ATTENTIONS_MAX;
 pub use behaviour::{Behaviour, DIFFERENCES, Difference, Row};
 pub use config::{BLOCK_BYTES, COMPARE_BLOCKS_MAX, Config, SERIAL_MAX, TRANSFER_BLOCKS_MAX};

@@ -8,11 +8,11 @@ use crate::logical_unit::nexus::Nexus;
 use crate::logical_unit::refused::Refused;
 
 /// T10 VENDOR IDENTIFICATION; eight bytes, padded with spaces.
-const VENDOR: &[u8; 8] = b"QCTL    ";
+pub const VENDOR: &[u8; 8] = b"QCTL    ";
 /// PRODUCT IDENTIFICATION; sixteen bytes, padded with spaces.
-const PRODUCT: &[u8; 16] = b"EMULATED DISK   ";
+pub const PRODUCT: &[u8; 16] = b"EMULATED DISK   ";
 /// PRODUCT REVISION LEVEL.
-const REVISION: &[u8; 4] = b"0001";
+pub const REVISION: &[u8; 4] = b"0001";
 
 /// The pages, in ascending order.
 const PAGES: [u8; 5] = [0x00, 0x80, 0x83, 0xb0, 0xb1];

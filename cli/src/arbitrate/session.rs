@@ -1,0 +1,516 @@
+//! The main loop of an arbitration: hears the arbiter, the signals and the command, and feeds the arbiter.
+//!
+//! ```text
+//!   Contending ──Owner──► Owning ──CMD ends, or a signal and CMD has ended──► Releasing ──► over
+//!        │                  └──────loss──► Losing: CMD gets TERM, KILL ──────────────────► over
+//!        └──signal, --wait runs out──► Releasing
+//! ```
+//!
+//! Invariants:
+//! * the disk is released only after nothing of the command is left;
+//! * the loop does nothing that can block: it prints through a thread, and the keeper acts by itself;
+//! * the arbiter is fed by this loop, so an owner whose `qctl` hangs stops itself.
+
+use super::Args;
+use super::command::{Fate, Job, Kept, Report};
+use super::ending::Ending;
+use super::printer::Printer;
+use super::record::{Record, What, ms};
+use super::setup::Setup;
+use super::systemd::ServiceManager;
+use super::telling;
+use crate::Context;
+use crate::clock::{self, Moment};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use nix::sys::signal::{SigSet, Signal};
+use quorum::arbiter::{Arbiter, Happening, LockError, Notice, Settings, StartError};
+use quorum_core::arbitration::{ClusterTag, Event, Stopped};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// What waits for the loop: far more than it is ever behind.
+const INBOX_MAX: usize = 256;
+
+/// Signals within this time are one: `timeout` and shells send the same to the process and to its group.
+const ONE_SIGNAL: Duration = Duration::from_millis(500);
+
+/// What the loop hears.
+enum Heard {
+    /// The arbiter says something.
+    Notice(Notice),
+    /// The arbiter has ended.
+    ArbiterOver,
+    /// Somebody asks for the end.
+    Signal(Signal),
+    /// The command.
+    Command(Fate),
+    /// The command of `--then` has ended.
+    Then(String),
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Not the owner yet.
+    Contending,
+    /// The disk is ours.
+    Owning,
+    /// The command is being stopped, in good order; the disk is still ours.
+    Stopping,
+    /// The disk is being given back.
+    Releasing,
+    /// The disk is lost; the command is being stopped.
+    Losing,
+}
+
+struct Session<'a> {
+    args: &'a Args,
+    arbiter: Arbiter,
+    printer: Printer,
+    manager: ServiceManager,
+    heard_in: SyncSender<Heard>,
+    cluster: ClusterTag,
+    node: u8,
+    grace: Duration,
+    loss_grace: Duration,
+    /// What the times allow for stopping.
+    stop_time: Duration,
+    phase: Phase,
+    command: Option<Kept>,
+    arbiter_over: bool,
+    /// When the command has to be gone at the latest.
+    give_up_at: Option<Duration>,
+    wait_until: Option<Duration>,
+    signalled_at: Option<Duration>,
+    past: Past,
+}
+
+/// What the ending is made of.
+#[derive(Default)]
+struct Past {
+    stopped: Option<Stopped>,
+    held: bool,
+    owned_since: Option<Duration>,
+    owned: Duration,
+    clean_rounds: u64,
+    status: Option<u8>,
+    not_started: Option<i32>,
+    waited_out: bool,
+    watchdog: Option<String>,
+}
+
+/// Runs until the arbiter has ended and nothing of the command is left.
+pub(super) fn run(args: &Args, setup: Setup, context: &mut Context) -> Result<Exit, Failure> {
+    let began = clock::now();
+    // Before there is another thread: every thread of this process inherits the mask.
+    let signals = block_signals().map_err(|error| cannot_start(&error.to_string()))?;
+    let (heard_in, heard) = sync_channel(INBOX_MAX);
+    let Settings { config, .. } = &setup.settings;
+    let (cluster, node, times) = (config.cluster, config.node.0, config.times);
+    let arbiter =
+        Arbiter::start(setup.paths, setup.settings).map_err(|error| not_started(&error))?;
+    let quiet = Output::new(context.global.json, context.global.color);
+    let output = std::mem::replace(&mut context.output, quiet);
+    let mut session = Session {
+        args,
+        printer: Printer::start(output, began.monotonic_ns),
+        manager: ServiceManager::of_environment(),
+        cluster,
+        node,
+        grace: setup.grace,
+        loss_grace: setup.loss_grace,
+        stop_time: times.stop_time,
+        phase: Phase::Contending,
+        command: None,
+        arbiter_over: false,
+        give_up_at: None,
+        wait_until: args.wait.flatten().map(|span| clock::since_boot() + span),
+        signalled_at: None,
+        past: Past::default(),
+        heard_in,
+        arbiter,
+    };
+    session.print_at(began, setup.started);
+    for text in setup.remarks {
+        session.print(What::Remark { text });
+    }
+    session.manager.status("contending for the disk");
+    session.listen(signals);
+    session.main_loop(&heard, times.self_stop / 4);
+    session.end(context)
+}
+
+impl Session<'_> {
+    /// Two threads that bring what they hear into the loop's one inbox.
+    fn listen(&self, signals: SigSet) {
+        let notices = self.arbiter.notices();
+        let heard = self.heard_in.clone();
+        std::thread::spawn(move || {
+            while let Some(notice) = notices.next() {
+                if heard.send(Heard::Notice(notice)).is_err() {
+                    return;
+                }
+            }
+            let _loop_is_over = heard.send(Heard::ArbiterOver);
+        });
+        let heard = self.heard_in.clone();
+        std::thread::spawn(move || {
+            while let Ok(signal) = signals.wait() {
+                if heard.send(Heard::Signal(signal)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn main_loop(&mut self, heard: &Receiver<Heard>, feed_interval: Duration) {
+        while !(self.arbiter_over && self.command.is_none()) {
+            self.arbiter.feed();
+            match heard.recv_timeout(feed_interval) {
+                Ok(heard) => self.hear(heard),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    unreachable!("the loop holds a sender itself")
+                }
+            }
+            let at = clock::since_boot();
+            if self.phase == Phase::Contending && self.wait_until.is_some_and(|end| at >= end) {
+                self.past.waited_out = true;
+                self.release();
+            }
+            if self.give_up_at.is_some_and(|end| at >= end) {
+                self.print(What::Remark {
+                    text: "the command does not die; its keeper goes on killing it".to_owned(),
+                });
+                return;
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Notice(notice) => self.noticed(&notice),
+            Heard::ArbiterOver => {
+                self.arbiter_over = true;
+                if self.past.stopped.is_none() {
+                    self.lost();
+                }
+            }
+            Heard::Signal(signal) => self.signalled(signal),
+            Heard::Command(fate) => self.command_did(fate),
+            Heard::Then(text) => self.print(What::Remark { text }),
+        }
+    }
+
+    fn noticed(&mut self, notice: &Notice) {
+        let at = moment(notice);
+        self.print_at(at, telling::what(notice, self.cluster));
+        match &notice.what {
+            Happening::Arbitration(Event::Held { .. }) => {
+                self.past.held = true;
+                self.past.clean_rounds += 1;
+            }
+            Happening::Arbitration(Event::Owner { .. }) => self.owner(),
+            Happening::Arbitration(Event::Defended { .. }) => {
+                self.past.clean_rounds += 1;
+                self.manager.defended();
+            }
+            Happening::Arbitration(Event::Lost { .. }) => {
+                self.manager.status("another node holds the disk");
+            }
+            Happening::Arbitration(Event::Stopped(why)) => {
+                self.past.stopped = Some(why.clone());
+                match why {
+                    Stopped::Deposed { .. } | Stopped::SelfStop { .. } => self.lost(),
+                    Stopped::NotTaken { .. }
+                    | Stopped::Refused(_)
+                    | Stopped::Parked
+                    | Stopped::Released { .. }
+                    | Stopped::Withdrawn => {}
+                }
+            }
+            Happening::SelfStopTimer { .. } => self.lost(),
+            Happening::WatchdogFailed { why, .. } => self.past.watchdog = Some(why.clone()),
+            Happening::Arbitration(_)
+            | Happening::Serials(_)
+            | Happening::Unprivileged { .. }
+            | Happening::PathHung { .. }
+            | Happening::PathBack { .. }
+            | Happening::WatchdogArmed { .. }
+            | Happening::WatchdogDisarmed
+            | Happening::Missed(_) => {}
+        }
+    }
+
+    /// Whatever the disk cannot fence may start.
+    fn owner(&mut self) {
+        if self.phase != Phase::Contending {
+            return;
+        }
+        self.phase = Phase::Owning;
+        self.past.owned_since = Some(clock::since_boot());
+        if !self.args.command.is_empty() {
+            self.start_command();
+        } else if let Some(line) = &self.args.then {
+            self.start_then(line.clone());
+        }
+        self.manager.status("owner of the disk");
+        self.manager.ready();
+    }
+
+    fn start_command(&mut self) {
+        let Some(ownership) = self.arbiter.ownership() else {
+            return;
+        };
+        let job = Job {
+            command: self.args.command.clone(),
+            environment: self.environment(),
+            loss_grace: self.loss_grace,
+        };
+        let heard = self.heard_in.clone();
+        let kept = Kept::start(&job, ownership, move |fate| {
+            let _loop_is_over = heard.send(Heard::Command(fate));
+        });
+        match kept {
+            Ok(kept) => self.command = Some(kept),
+            Err(error) => {
+                self.past.not_started = error.raw_os_error().or(Some(libc::EAGAIN));
+                self.release();
+            }
+        }
+    }
+
+    /// It stands on its own: it neither ends with the ownership nor ends it.
+    fn start_then(&mut self, line: String) {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(&line).envs(self.environment());
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+            command.env_remove(name);
+        }
+        match command.stdin(Stdio::null()).spawn() {
+            Ok(mut child) => {
+                self.print(What::Remark {
+                    text: format!("--then runs as process {}: {line}", child.id()),
+                });
+                let heard = self.heard_in.clone();
+                std::thread::spawn(move || {
+                    let how = child
+                        .wait()
+                        .map_or_else(|e| e.to_string(), |s| s.to_string());
+                    let _loop_is_over = heard.send(Heard::Then(format!("--then has ended: {how}")));
+                });
+            }
+            Err(error) => self.print(What::Remark {
+                text: format!("--then could not be started: {error}"),
+            }),
+        }
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut environment = vec![("QCTL_DISK", self.args.disk.clone())];
+        let key = self
+            .arbiter
+            .ownership()
+            .and_then(|ownership| ownership.key());
+        environment.extend(key.map(|key| ("QCTL_KEY", key.to_string())));
+        environment
+    }
+
+    fn command_did(&mut self, fate: Fate) {
+        match fate {
+            Fate::Told(Report::Started { pid }) => {
+                let words = self.args.command.iter().map(|word| word.to_string_lossy());
+                let command = words.collect::<Vec<_>>().join(" ");
+                self.print(What::CommandStarted { pid, command });
+            }
+            Fate::Told(Report::NotStarted { errno }) => {
+                self.past.not_started = Some(errno);
+                self.command_ended();
+            }
+            Fate::Told(Report::Terminating { unproved }) => {
+                let why = match (unproved, self.phase) {
+                    (true, _) => "no proof of ownership came in time",
+                    (false, Phase::Losing) => "the disk is lost",
+                    (false, Phase::Owning | Phase::Stopping) => "asked to stop",
+                    (false, Phase::Contending | Phase::Releasing) => "it should not run",
+                };
+                let why = why.to_owned();
+                self.print(What::CommandTerminating { why });
+            }
+            Fate::Told(Report::Killing { processes }) => {
+                self.print(What::CommandKilled { processes });
+            }
+            Fate::Told(Report::Ended { status }) => {
+                self.past.status = Some(status);
+                self.print(What::CommandEnded { status });
+                self.command_ended();
+            }
+            Fate::KeeperDied => {
+                // As the kernel did to the command itself.
+                let status = 128 + 9;
+                self.past.status = Some(status);
+                self.print(What::Remark {
+                    text: "the command's keeper was killed, and all that it kept with it"
+                        .to_owned(),
+                });
+                self.print(What::CommandEnded { status });
+                self.command_ended();
+            }
+        }
+    }
+
+    fn command_ended(&mut self) {
+        self.command = None;
+        match self.phase {
+            Phase::Losing => self.arbiter.disarm_watchdog(),
+            Phase::Contending | Phase::Owning | Phase::Stopping => self.release(),
+            Phase::Releasing => {}
+        }
+    }
+
+    fn signalled(&mut self, signal: Signal) {
+        let at = clock::since_boot();
+        let same = self
+            .signalled_at
+            .is_some_and(|before| at < before + ONE_SIGNAL);
+        self.signalled_at = Some(at);
+        if same {
+            return;
+        }
+        self.print(What::Signal {
+            name: signal.as_str().to_owned(),
+        });
+        match (&self.command, self.phase) {
+            (Some(command), Phase::Owning) => {
+                command.stop(self.grace);
+                self.phase = Phase::Stopping;
+                self.manager.status("stopping the command");
+                self.manager.stopping(self.grace + Duration::from_secs(5));
+            }
+            // Asked twice: at once.
+            (Some(command), Phase::Stopping | Phase::Losing) => command.kill(),
+            (Some(_), Phase::Contending | Phase::Releasing) | (None, _) => self.release(),
+        }
+    }
+
+    /// Gives the disk back, or stops contending. Nothing of the command is left.
+    fn release(&mut self) {
+        match self.phase {
+            Phase::Releasing | Phase::Losing => return,
+            Phase::Contending | Phase::Owning | Phase::Stopping => {}
+        }
+        self.phase = Phase::Releasing;
+        self.count_owned_time();
+        self.manager.status("giving the disk back");
+        self.manager.stopping(Duration::from_secs(5));
+        self.arbiter.release();
+    }
+
+    /// The disk is not ours any more, or nobody can tell.
+    fn lost(&mut self) {
+        if matches!(self.phase, Phase::Losing | Phase::Releasing) {
+            return;
+        }
+        self.phase = Phase::Losing;
+        self.count_owned_time();
+        self.manager.status("the disk is lost");
+        self.manager.stopping(self.stop_time);
+        match &self.command {
+            Some(command) => {
+                command.fence();
+                let patience = self.stop_time + Duration::from_secs(5);
+                self.give_up_at = Some(clock::since_boot() + patience);
+            }
+            None => self.arbiter.disarm_watchdog(),
+        }
+    }
+
+    fn count_owned_time(&mut self) {
+        if let Some(since) = self.past.owned_since.take() {
+            self.past.owned = clock::since_boot().saturating_sub(since);
+        }
+    }
+
+    fn print(&mut self, what: What) {
+        self.print_at(clock::now(), what);
+    }
+
+    fn print_at(&mut self, at: Moment, what: What) {
+        self.printer.print(Record::new(at, self.node, what));
+    }
+
+    fn end(mut self, context: &mut Context) -> Result<Exit, Failure> {
+        let ending = Ending {
+            disk: &self.args.disk,
+            stopped: self.past.stopped.as_ref(),
+            held: self.past.held,
+            had_command: !self.args.command.is_empty(),
+            status: self.past.status,
+            waited_out: self.past.waited_out,
+            watchdog: self.past.watchdog.as_deref(),
+            not_started: self.past.not_started,
+        };
+        let verdict = ending.verdict();
+        let code = match &verdict {
+            Ok(exit) => exit.code(),
+            Err(failure) => failure.exit.code(),
+        };
+        let ended = What::Ended {
+            code,
+            owned_ms: ms(self.past.owned),
+            clean_rounds: self.past.clean_rounds,
+        };
+        self.print(ended);
+        match self.printer.end() {
+            Some(output) => context.output = output,
+            // Whoever reads stdout stands still, and must not hold up the news of a loss.
+            None => std::process::exit(i32::from(code)),
+        }
+        verdict
+    }
+}
+
+/// A notice's own time; it may have waited in a queue since.
+fn moment(notice: &Notice) -> Moment {
+    clock::at(notice.at.elapsed_since_zero())
+}
+
+fn block_signals() -> nix::Result<SigSet> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    Ok(signals)
+}
+
+fn not_started(error: &StartError) -> Failure {
+    match error {
+        StartError::Lock(LockError::Taken { .. }) => Failure::new(
+            Exit::Conflict,
+            error.to_string(),
+            "one arbiter a nexus on a host: stop that one first, or use another path",
+        ),
+        StartError::Lock(LockError::File { .. }) => Failure::new(
+            Exit::CannotOpen,
+            error.to_string(),
+            "give it a directory of its own: RuntimeDirectory= in the unit, or $RUNTIME_DIRECTORY",
+        ),
+        StartError::Watchdog(_) => Failure::new(
+            Exit::Usage,
+            error.to_string(),
+            "choose a slower --profile, or leave --watchdog out",
+        ),
+        StartError::Host(error) => cannot_start(&error.to_string()),
+    }
+}
+
+fn cannot_start(why: &str) -> Failure {
+    Failure::new(
+        Exit::CannotOpen,
+        format!("cannot start: {why}"),
+        "see the limits of this process (ulimit -a)",
+    )
+}

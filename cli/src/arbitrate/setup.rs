@@ -1,0 +1,229 @@
+//! From arguments to what an arbiter starts with: the disk opened, the protocol chosen, the names found.
+
+use super::Args;
+use super::record::{What, ms};
+use crate::Context;
+use crate::exit::{Exit, Failure};
+use quorum::arbiter::{Settings, WatchdogOptions, runtime_dir, state_dir};
+use quorum_core::arbitration::{Config, Mode, NodeNumber, Policy};
+use quorum_core::times::{Profile, Times};
+use scsi::disk::{Disk, Options, Path, Purpose, Way};
+use scsi::reservation::{Answer, Capabilities, Reply, Support, Verb};
+use scsi::reservations::Reservations;
+use std::time::Duration;
+
+/// The bound on opening the disk and on the one look at what it can do.
+const OPEN_MAX: Duration = Duration::from_secs(5);
+
+/// Everything that an arbitration starts with.
+pub(super) struct Setup {
+    /// The paths' verbs.
+    pub(super) paths: Vec<Box<dyn Reservations>>,
+    /// For the arbiter.
+    pub(super) settings: Settings,
+    /// The first event.
+    pub(super) started: What,
+    /// What the user should know before.
+    pub(super) remarks: Vec<String>,
+    /// Between TERM and KILL when the command is stopped in good order.
+    pub(super) grace: Duration,
+    /// The same at a loss: never longer than the times allow for stopping.
+    pub(super) loss_grace: Duration,
+}
+
+/// Opens the disk and settles what is left open by the arguments. Changes nothing on the disk.
+pub(super) fn setup(args: &Args, context: &Context) -> Result<Setup, Failure> {
+    let mut disk = open(args, context)?;
+    let (mode, why) = mode(args, &mut disk)?;
+    let times = args.profile.0.times(mode);
+    let mut remarks = std::mem::take(&mut disk.remarks);
+    let wwid = disk.identity.wwid.clone().unwrap_or_else(|| {
+        remarks.push(format!(
+            "the disk has no world-wide name: {} stands for it, so a second name of it would not be noticed",
+            disk.name
+        ));
+        disk.name.clone()
+    });
+    let node = match args.node {
+        Some(node) => NodeNumber(node),
+        None => {
+            let (node, of) = own_node(&disk);
+            remarks.push(format!("this is node {} by {of}; --node sets it", node.0));
+            node
+        }
+    };
+    let count = u16::try_from(disk.paths.len()).map_err(|_| too_many_paths(&disk))?;
+    let mut config = Config::new(mode, &args.cluster, node, times);
+    config.paths = count;
+    config.policy = policy(args);
+    let settings = Settings {
+        config,
+        wwid: wwid.clone(),
+        nexuses: disk.paths.iter().map(|path| nexus(path, &disk)).collect(),
+        state_dir: state_dir(),
+        runtime_dir: runtime_dir(),
+        watchdog: args.watchdog.as_ref().map(|path| WatchdogOptions {
+            path: path.clone(),
+            accept_no_way_out: args.watchdog_nowayout_ok,
+        }),
+    };
+    Ok(Setup {
+        started: started(args, &disk, &settings, mode, &why),
+        settings,
+        remarks,
+        grace: args.grace,
+        loss_grace: args.grace.min(times.stop_time / 2),
+        paths: disk
+            .paths
+            .into_iter()
+            .map(|path| path.reservations)
+            .collect(),
+    })
+}
+
+fn open(args: &Args, context: &Context) -> Result<Disk, Failure> {
+    let options = Options {
+        bound: OPEN_MAX,
+        purpose: Purpose::Arbitrate,
+        ..Options::default()
+    };
+    crate::disk::opening::open(&args.disk, &context.global, &options)
+}
+
+fn policy(args: &Args) -> Policy {
+    Policy {
+        wait: args.wait.is_some(),
+        no_preempt: args.no_preempt,
+        no_abort: args.no_abort,
+        accept_no_aptpl: args.accept_no_aptpl,
+        evict_foreign: args.evict_foreign,
+        others_are_down: false,
+        has_log: false,
+    }
+}
+
+/// The protocol, and why this one.
+fn mode(args: &Args, disk: &mut Disk) -> Result<(Mode, String), Failure> {
+    match args.mode {
+        ModeArg::Pr => return Ok((Mode::Persistent, "as asked".to_owned())),
+        ModeArg::Scsi2 => return Ok((Mode::Spc2, "as asked".to_owned())),
+        ModeArg::Auto => {}
+    }
+    let can = capabilities(disk);
+    match (can.persistent, can.spc2) {
+        (Support::Yes, _) => Ok((Mode::Persistent, "the disk has them".to_owned())),
+        (Support::Unknown, Support::No | Support::Unknown) => Ok((
+            Mode::Persistent,
+            "the disk does not say what it has, and these are safer".to_owned(),
+        )),
+        (Support::No | Support::Unknown, Support::Yes) => {
+            Ok((Mode::Spc2, "the disk has no persistent ones".to_owned()))
+        }
+        (Support::No, Support::Unknown) => Ok((
+            Mode::Spc2,
+            "the disk has no persistent ones, and does not say about these".to_owned(),
+        )),
+        (Support::No, Support::No) => Err(Failure::new(
+            Exit::Unsupported,
+            format!("{} has no reservations of either kind", disk.name),
+            format!("qctl disk check {}   (what it can do)", disk.name),
+        )),
+    }
+}
+
+/// What the first path that answers says; what is known already where none does.
+fn capabilities(disk: &mut Disk) -> Capabilities {
+    for path in &mut disk.paths {
+        let exchange = path.reservations.perform(&Verb::ReadCapabilities, OPEN_MAX);
+        if let Answer::Done(Reply::Capabilities(can)) = exchange.answer {
+            return can;
+        }
+    }
+    disk.paths[0].reservations.capabilities()
+}
+
+/// One name for one nexus of this host, whichever of the disk's nodes was named.
+fn nexus(path: &Path, disk: &Disk) -> String {
+    match (&path.nexus, disk.identity.address) {
+        (Some(nexus), _) => nexus.to_string(),
+        // sd, sg and bsg nodes of one path share its address.
+        (None, Some(address)) if disk.paths.len() == 1 => address.to_string(),
+        (None, _) => path.name.clone(),
+    }
+}
+
+/// A number of this machine, where none is given: the same at every start, and seldom another's.
+fn own_node(disk: &Disk) -> (NodeNumber, &'static str) {
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let machine = match machine.trim() {
+        "" => nix::unistd::gethostname()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        id => id.to_owned(),
+    };
+    let emulated = disk.paths.iter().find(|path| path.way == Way::Emulated);
+    // Every nexus of an emulated disk is a machine of its own.
+    let (seed, of) = match emulated {
+        Some(path) => (format!("{machine} {}", path.name), "its nexus name"),
+        None => (machine, "this machine's id"),
+    };
+    let hash = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let number = u8::try_from(hash % 255).unwrap_or(0);
+    (NodeNumber(number + 1), of)
+}
+
+fn started(args: &Args, disk: &Disk, settings: &Settings, mode: Mode, why: &str) -> What {
+    let times: Times = settings.config.times;
+    What::Started {
+        disk: disk.name.clone(),
+        wwid: settings.wwid.clone(),
+        mode: match mode {
+            Mode::Persistent => "pr".to_owned(),
+            Mode::Spc2 => "scsi2".to_owned(),
+        },
+        why: why.to_owned(),
+        cluster: args.cluster.clone(),
+        profile: args.profile.0.name().to_owned(),
+        paths: settings.config.paths,
+        defend_interval_ms: ms(times.defend_interval),
+        challenge_wait_ms: ms(times.challenge_wait),
+        self_stop_ms: ms(times.self_stop),
+        stop_time_ms: ms(times.stop_time),
+    }
+}
+
+fn too_many_paths(disk: &Disk) -> Failure {
+    Failure::new(
+        Exit::Unsupported,
+        format!("{} has more paths than an arbiter can use", disk.name),
+        "name one path of it",
+    )
+}
+
+/// Which protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(super) enum ModeArg {
+    /// Persistent reservations (SCSI-3, NVMe)
+    Pr,
+    /// SCSI-2 RESERVE and LUN reset
+    Scsi2,
+    /// Persistent reservations where the disk has them
+    Auto,
+}
+
+/// A profile by its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ProfileArg(pub(super) Profile);
+
+impl std::str::FromStr for ProfileArg {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Profile::from_name(name).map(Self).ok_or_else(|| {
+            let names = Profile::ALL.map(Profile::name);
+            format!("a profile is one of {}", names.join(", "))
+        })
+    }
+}

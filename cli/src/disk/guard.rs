@@ -1,0 +1,25 @@
+//! What no operator's verb does to a disk, whatever is said on the command line: the accidents that have
+//! no way back.
+
+use super::session::Session;
+use scsi::reservation::Key;
+
+/// Why a reset, a clear or a preempt is refused on this disk: it is in use on this very host.
+pub(crate) fn in_use(session: &Session) -> Vec<String> {
+    session
+        .disk
+        .usages
+        .iter()
+        .map(|usage| format!("this disk is in use on this host: {usage}"))
+        .collect()
+}
+
+/// Why preempting this key is refused: it is one's own, on this path or on another one of this node.
+pub(crate) fn own_key(victim: Key, key: Key) -> Option<String> {
+    (victim == key).then(|| {
+        format!(
+            "{victim} is this host's own key: preempting it would remove every path of this host \
+             that shares it"
+        )
+    })
+}
