@@ -2,6 +2,9 @@
 
 mod action;
 mod command;
+mod emit;
+pub mod opcode;
+mod parse;
 
 pub use action::{PrInAction, PrOutAction};
 pub use command::{Access, BlockRange, Command, ModePages, OpcodeQuery};
