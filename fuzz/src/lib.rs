@@ -1,1 +1,49 @@
-//! The bodies of the fuzz targets.
+//! The bodies of the fuzz targets: one for each file of [`scsi::wire`].
+//!
+//! A body takes any bytes, parses them, and holds the parser to its word: it must not panic, must not
+//! bring back more than arrived, and what it accepted must be emitted to bytes that parse to the same
+//! value. It says whether anything was accepted, so that a corpus can be seen to reach both ends.
+//!
+//! * Run as tests, on stable, over the kept corpus and a bounded set of mutations of it:
+//!   `cargo test -p fuzz`.
+//! * Run by libFuzzer: `cargo +nightly fuzz run --features libfuzzer cdb`. What it finds becomes a file
+//!   in `corpus/`, named after what was wrong.
+//!
+//! [`TARGETS`] is the one list; a test holds the manifest, `fuzz_targets/` and `corpus/` to it.
+
+mod mutate;
+mod wire;
+
+pub use mutate::mutations;
+pub use wire::{
+    capacity, cdb, inquiry, luns, mode, nvme_command, nvme_identify, nvme_report, opcodes,
+    persistent_in, persistent_out, sense, transport_id, transport_id_text, vpd,
+};
+
+/// A target's name, and its body: were the bytes accepted by any of its parsers?
+pub type Target = (&'static str, fn(&[u8]) -> bool);
+
+macro_rules! targets {
+    ($($name:ident),* $(,)?) => {
+        /// Every target.
+        pub const TARGETS: &[Target] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+targets! {
+    capacity,
+    cdb,
+    inquiry,
+    luns,
+    mode,
+    nvme_command,
+    nvme_identify,
+    nvme_report,
+    opcodes,
+    persistent_in,
+    persistent_out,
+    sense,
+    transport_id,
+    transport_id_text,
+    vpd,
+}

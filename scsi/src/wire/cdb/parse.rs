@@ -1,6 +1,6 @@
 //! CDB bytes to commands.
 //!
-//! Invariants: reserved bits are never looked at (SPC-4 lets a recipient ignore what is reserved), but what would
+//! Invariants: reserved bits are never looked at (SPC-4 lets a recipient ignore them), but what would
 //! change the meaning is refused: a service action, form or option that is not known, NACA.
 //! It never checks against a medium (LBA range) nor against reservation rules (scope and type).
 

@@ -1,0 +1,6 @@
+//! libFuzzer over [`fuzz::inquiry`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    fuzz::inquiry(data);
+});

@@ -1,0 +1,6 @@
+//! libFuzzer over [`fuzz::transport_id_text`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    fuzz::transport_id_text(data);
+});
