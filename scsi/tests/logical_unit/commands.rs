@@ -120,9 +120,10 @@ pub(crate) fn initiator_of(letter: &str) -> TransportId {
 
 /// The name of a nexus as scripts write it.
 pub(crate) fn name_of(nexus: &Nexus) -> String {
-    let letter = match &nexus.initiator {
-        TransportId::Sas(address) => char::from(address[7]).to_string(),
-        other => other.to_string(),
+    let letter = if let TransportId::Sas(address) = &nexus.initiator {
+        char::from(address[7]).to_string()
+    } else {
+        nexus.initiator.to_string()
     };
     if nexus.target_port == 1 {
         letter

@@ -370,29 +370,40 @@ fn registrant(one: &Registration) -> String {
 const OPTIONS: [&str; 7] = ["behaviour", "key", "new", "victim", "type", "also", "to"];
 
 fn check_options(line: &Line) -> Result<(), Box<dyn Error>> {
-    let unknown = line.args.iter().find_map(|argument| match argument {
-        Argument::KeyValue(key, _) if !OPTIONS.contains(&key.as_str()) => Some(key),
-        _ => None,
-    });
+    let unknown = line
+        .args
+        .iter()
+        .find_map(|argument| key_value(argument).filter(|(key, _)| !OPTIONS.contains(key)));
     match unknown {
-        Some(key) => Err(format!("no option {key}").into()),
+        Some((key, _)) => Err(format!("no option {key}").into()),
         None => Ok(()),
     }
 }
 
+fn key_value(argument: &Argument) -> Option<(&str, &str)> {
+    if let Argument::KeyValue(key, value) = argument {
+        Some((key, value))
+    } else {
+        None
+    }
+}
+
 fn option<'a>(line: &'a Line, name: &str) -> Option<&'a str> {
-    line.args.iter().find_map(|argument| match argument {
-        Argument::KeyValue(key, value) if key == name => Some(value.as_str()),
-        _ => None,
-    })
+    line.args
+        .iter()
+        .filter_map(key_value)
+        .find_map(|(key, value)| (key == name).then_some(value))
 }
 
 fn positional(line: &Line, at: usize) -> Result<&str, Box<dyn Error>> {
     line.args
         .iter()
-        .filter_map(|argument| match argument {
-            Argument::Positional(value) => Some(value.as_str()),
-            _ => None,
+        .filter_map(|argument| {
+            if let Argument::Positional(value) = argument {
+                Some(value.as_str())
+            } else {
+                None
+            }
         })
         .nth(at)
         .ok_or_else(|| format!("{} needs more arguments", line.name).into())
