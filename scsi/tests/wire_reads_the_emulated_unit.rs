@@ -10,9 +10,9 @@ use scsi::logical_unit::{
     BLOCK_BYTES, COMPARE_BLOCKS_MAX, Config, Nexus, Shared, SharedDevice, TRANSFER_BLOCKS_MAX,
 };
 use scsi::reservation::{Key, Reservation, ReservationType};
-use scsi::wire::capacity::{Capacity10, Capacity16};
+use scsi::wire::capacity::{self, Capacity10, Capacity16};
 use scsi::wire::cdb::{Command, ModePages, OpcodeQuery, PrInAction, PrOutAction, opcode};
-use scsi::wire::inquiry::{BLOCK_DEVICE, StandardInquiry};
+use scsi::wire::inquiry::{self, BLOCK_DEVICE, StandardInquiry};
 use scsi::wire::luns::ReportedLuns;
 use scsi::wire::mode::{ModeData, ModeForm};
 use scsi::wire::opcodes::{CommandSupport, OneCommand, SupportedCommands};
@@ -72,7 +72,7 @@ fn who_it_is() {
         device,
         Command::Inquiry {
             vpd: None,
-            allocation_length: 96,
+            allocation_length: inquiry::ALLOCATION_LENGTH,
         },
     );
     let standard = StandardInquiry::parse(&standard).unwrap();
@@ -116,7 +116,7 @@ fn how_large_it_is_and_how_it_caches() {
         (short.blocks, short.block_bytes),
         (Some(config.blocks), BLOCK_BYTES)
     );
-    let allocation_length = 32;
+    let allocation_length = capacity::ALLOCATION_LENGTH_16;
     let long = read(device, Command::ReadCapacity16 { allocation_length });
     let long = Capacity16::parse(&long).unwrap();
     assert_eq!(
