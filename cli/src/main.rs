@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`disk`] | the noun `disk` and its verbs |
 //! | [`arbitrate`] | take a disk, keep it, run a command while it is ours |
+//! | [`demo`] | the main job on an emulated disk |
 //! | [`args`] | arguments as values: keys, types, durations, WWID prefixes |
 //! | [`exit`] | the exit codes, and how an answer of a disk becomes one with a message and a next step |
 //! | [`output`] | text or JSON: results on stdout, messages on stderr |
@@ -17,6 +18,7 @@ mod arbitrate;
 mod args;
 mod audit;
 mod clock;
+mod demo;
 mod disk;
 mod exit;
 mod interrupt;
@@ -60,6 +62,8 @@ pub(crate) struct Global {
 
 #[derive(Subcommand)]
 enum Command {
+    /// See the main job work on an emulated disk: no disk and no root needed
+    Demo(demo::Args),
     /// Inspect a shared disk, reserve it, reset it
     Disk(disk::Args),
     /// Take a disk, keep it, and run a command while it is ours
@@ -78,6 +82,7 @@ enum Command {
 impl Command {
     fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         match self {
+            Self::Demo(args) => args.run(context),
             Self::Disk(args) => args.run(context),
             Self::Arbitrate(args) => args.run(context),
             Self::Keeper(args) => args.run(),

@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure};
 /// Every schema, by the name that documents carry (`schema: "NAME/1"`).
 const SCHEMAS: &[(&str, &str)] = &[
     ("arbitrate", include_str!("../schemas/arbitrate.json")),
+    ("demo", include_str!("../schemas/demo.json")),
     ("error", include_str!("../schemas/error.json")),
 ];
 

@@ -95,7 +95,9 @@ pub(crate) struct Args {
 impl Args {
     /// Arbitrates until there is nothing more to do.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
+        // Before there is another thread, and opening a disk may start one: all inherit the mask.
+        let signals = session::block_signals()?;
         let setup = setup::setup(&self, context)?;
-        session::run(&self, setup, context)
+        session::run(&self, setup, signals, context)
     }
 }

@@ -12,6 +12,7 @@
 //! * the arbiter is fed by this loop, so an owner whose `qctl` hangs stops itself.
 
 use super::Args;
+use super::command::leash::unblock_signals;
 use super::command::{Fate, Job, Kept, Report};
 use super::ending::Ending;
 use super::printer::Printer;
@@ -102,10 +103,13 @@ struct Past {
 }
 
 /// Runs until the arbiter has ended and nothing of the command is left.
-pub(super) fn run(args: &Args, setup: Setup, context: &mut Context) -> Result<Exit, Failure> {
+pub(super) fn run(
+    args: &Args,
+    setup: Setup,
+    signals: SigSet,
+    context: &mut Context,
+) -> Result<Exit, Failure> {
     let began = clock::now();
-    // Before there is another thread: every thread of this process inherits the mask.
-    let signals = block_signals().map_err(|error| cannot_start(&error.to_string()))?;
     let (heard_in, heard) = sync_channel(INBOX_MAX);
     let Settings { config, .. } = &setup.settings;
     let (cluster, node, times) = (config.cluster, config.node.0, config.times);
@@ -289,6 +293,7 @@ impl Session<'_> {
         for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
             command.env_remove(name);
         }
+        unblock_signals(&mut command);
         match command.stdin(Stdio::null()).spawn() {
             Ok(mut child) => {
                 self.print(What::Remark {
@@ -477,13 +482,16 @@ fn moment(notice: &Notice) -> Moment {
     clock::at(notice.at.elapsed_since_zero())
 }
 
-fn block_signals() -> nix::Result<SigSet> {
+/// Blocks the signals that ask for the end; one thread takes them.
+pub(super) fn block_signals() -> Result<SigSet, Failure> {
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         signals.add(signal);
     }
-    signals.thread_block()?;
-    Ok(signals)
+    match signals.thread_block() {
+        Ok(()) => Ok(signals),
+        Err(errno) => Err(cannot_start(&errno.to_string())),
+    }
 }
 
 fn not_started(error: &StartError) -> Failure {

@@ -49,8 +49,8 @@ impl Report for Line<'_> {
     }
 }
 
-/// `+1.234s` since the beginning.
-fn offset(at_ns: u64, began_ns: u64) -> String {
+/// `1.234s` since the beginning.
+pub(crate) fn offset(at_ns: u64, began_ns: u64) -> String {
     let ms = at_ns.saturating_sub(began_ns) / 1_000_000;
     format!("{}.{:03}s", ms / 1000, ms % 1000)
 }
@@ -80,7 +80,7 @@ fn label(what: &What) -> Option<(&'static str, Style)> {
         What::Barrier { .. } => ("barrier", PLAIN),
         What::Held { .. } => ("held", GOOD),
         What::Owner { .. } => ("OWNER", GOOD.bold()),
-        What::Removed { foreign, .. } => ("defended", if *foreign { WARN } else { PLAIN }),
+        What::Removed { foreign, .. } => ("removed", if *foreign { WARN } else { PLAIN }),
         What::Contested { .. } => ("CONTESTED", BAD),
         What::RoundFailed { .. } => ("unproved", WARN),
         What::Late { .. } => ("late", WARN),
@@ -166,10 +166,15 @@ fn words(what: &What) -> String {
             holder,
             again_in_ms,
         } => {
-            let to = holder.as_ref().map(|holder| format!(" to {}", by(holder)));
-            let again = again_in_ms.map(|ms| format!("; contends again in {}", span(ms)));
-            let (to, again) = (to.unwrap_or_default(), again.unwrap_or_default());
-            format!("the race is lost{to}{again}")
+            let to = holder.as_ref().map_or_else(
+                || "to another".to_owned(),
+                |holder| format!("to {}", by(holder)),
+            );
+            match again_in_ms {
+                Some(ms) if *ms >= 1.0 => format!("{to}; contends again in {}", span(*ms)),
+                Some(_) => format!("{to}; contends again at once"),
+                None => to,
+            }
         }
         What::Taking { victim: Some(key) } => format!("nobody defended: preempting {key}"),
         What::Taking { victim: None } => "nobody holds the disk: reserving it".to_owned(),
@@ -184,15 +189,12 @@ fn words(what: &What) -> String {
         What::Defended { age_ms } => format!("a clean round, {} old", span(*age_ms)),
         What::Removed {
             registration,
-            foreign,
-        } => {
-            let what = if *foreign {
-                "a foreign"
-            } else {
-                "a challenger's"
-            };
-            format!("removed {what} registration: {}", one(registration))
-        }
+            foreign: false,
+        } => format!("a challenger's key {}", one(registration)),
+        What::Removed {
+            registration,
+            foreign: true,
+        } => format!("a foreign key {}", one(registration)),
         What::Contested { registration } => format!(
             "three foreign registrations within a minute, the last {}: somebody else arbitrates over this \
              disk; its nexus tells who",
@@ -288,28 +290,24 @@ fn by(holder: &Holder) -> String {
     }
 }
 
+/// A key of our cluster by its node, anybody else's by its nexus.
 fn one(registration: &Registration) -> String {
-    let node = match registration.node {
-        Some(node) => format!("node {node}"),
-        None => "foreign".to_owned(),
-    };
-    match &registration.nexus {
-        Some(nexus) => format!("{} ({node}, {nexus})", registration.key),
-        None => format!("{} ({node})", registration.key),
+    match (registration.node, &registration.nexus) {
+        (Some(node), _) => format!("{} (node {node})", registration.key),
+        (None, Some(nexus)) => format!("{} (foreign, {nexus})", registration.key),
+        (None, None) => format!("{} (foreign)", registration.key),
     }
 }
 
 fn barrier(by: &str) -> String {
     let how = match by {
-        "abort" => "its queued writes were aborted with it",
-        "lun-reset" => "a LUN reset aborted its queued writes",
-        "clear-task-set" => "CLEAR TASK SET aborted every queued write",
-        "nvme" => "its queued writes were aborted with it (NVMe)",
-        _ => {
-            "nothing could be sent to abort its queued writes: only time stands between (best effort)"
-        }
+        "abort" => "was aborted with its key",
+        "lun-reset" => "was aborted by a LUN reset",
+        "clear-task-set" => "was aborted by CLEAR TASK SET",
+        "nvme" => "was aborted with its key (NVMe)",
+        _ => "cannot be aborted here: only time stands between (best effort)",
     };
-    format!("the old owner is behind: {how}")
+    format!("what an earlier owner still had queued {how}")
 }
 
 fn with(key: Option<&str>) -> String {

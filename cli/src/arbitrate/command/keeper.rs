@@ -1,7 +1,4 @@
-#![expect(
-    unsafe_code,
-    reason = "takes over an inherited descriptor, and asks for the parent-death signal before exec"
-)]
+#![expect(unsafe_code, reason = "takes over an inherited descriptor")]
 //! The keeper: a small process between `qctl` and its command, which ends the command when it must.
 //!
 //! ```text
@@ -18,6 +15,7 @@
 //! * the command is TERMed once; a later order can only bring the KILL nearer.
 
 use super::descendants::{self, Reaped};
+use super::leash::{die_with_parent, unblock_signals};
 use super::message::{Order, Report};
 use crate::exit::{Exit, Failure};
 use nix::errno::Errno;
@@ -26,7 +24,7 @@ use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::unistd::{Pid, getppid};
+use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
@@ -292,20 +290,10 @@ impl Keeper {
 
 /// Starts the command, in a process group of its own, to be killed by the kernel when the keeper dies.
 fn start(command: &[OsString]) -> io::Result<Pid> {
-    let keeper = Pid::this();
     let mut child = Command::new(&command[0]);
     child.args(&command[1..]).process_group(0);
-    let die_with_keeper = move || {
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // The keeper may have died before the line above took effect.
-        if getppid() == keeper {
-            Ok(())
-        } else {
-            Err(Errno::ESRCH.into())
-        }
-    };
-    // SAFETY: between fork and exec it makes two system calls and neither allocates nor locks.
-    unsafe { child.pre_exec(die_with_keeper) };
+    die_with_parent(&mut child);
+    unblock_signals(&mut child);
     let child = child.spawn()?;
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     Ok(Pid::from_raw(pid))

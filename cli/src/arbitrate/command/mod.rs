@@ -5,6 +5,7 @@
 
 mod descendants;
 pub(crate) mod keeper;
+pub(crate) mod leash;
 mod message;
 
 pub(super) use message::Report;

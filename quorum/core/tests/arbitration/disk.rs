@@ -116,9 +116,8 @@ impl Disk {
         }
     }
 
-    /// Does nobody keep anybody out?
-    pub(crate) fn is_open(&self) -> bool {
-        self.holder.is_none() && self.spc2_holder.is_none()
+    pub(crate) fn spc2_holder(&self) -> Option<Nexus> {
+        self.spc2_holder
     }
 
     /// May this nexus write? Checked when a write is accepted.

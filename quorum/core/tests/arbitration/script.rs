@@ -4,7 +4,6 @@
 //! `world …` (several machines and a disk on a virtual clock: see [`crate::world`]).
 
 use crate::alone::Alone;
-use crate::together::Together;
 use goldenscript::{Command, Context};
 use quorum_core::arbitration::Guards;
 use std::error::Error;
@@ -12,19 +11,14 @@ use std::path::Path;
 
 pub(crate) struct Script {
     guards: Guards,
-    stage: Option<Stage>,
-}
-
-enum Stage {
-    Alone(Alone),
-    Together(Box<Together>),
+    alone: Option<Alone>,
 }
 
 impl Script {
     pub(crate) fn with(guards: Guards) -> Self {
         Self {
             guards,
-            stage: None,
+            alone: None,
         }
     }
 }
@@ -35,21 +29,11 @@ impl goldenscript::Runner for Script {
     fn run(&mut self, command: &Command, _: &Context) -> Result<String, Box<dyn Error>> {
         if command.name == "machine" {
             let (alone, text) = Alone::begin(command, self.guards)?;
-            self.stage = Some(Stage::Alone(alone));
+            self.alone = Some(alone);
             return Ok(text);
         }
-        if command.name == "world" {
-            self.stage = Some(Stage::Together(Box::new(Together::begin(
-                command,
-                self.guards,
-            ))));
-            return Ok(String::new());
-        }
-        match &mut self.stage {
-            Some(Stage::Alone(alone)) => Ok(alone.run(command)?),
-            Some(Stage::Together(together)) => Ok(together.run(command)?),
-            None => Err("begin with machine or world".into()),
-        }
+        let alone = self.alone.as_mut().ok_or("begin with machine or world")?;
+        Ok(alone.run(command)?)
     }
 }
 

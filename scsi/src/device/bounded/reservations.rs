@@ -3,7 +3,6 @@
 use super::worker::{Called, StartError, Worker};
 use crate::reservation::{Answer, Attention, Capabilities, Exchange, Uncertainty, Unsent, Verb};
 use crate::reservations::Reservations;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,16 +14,20 @@ pub struct BoundedReservations {
 }
 
 impl BoundedReservations {
-    /// Gives the verbs a thread of their own.
+    /// Opens on a thread of its own, within `bound`.
     ///
     /// # Errors
-    /// [`StartError::NoThread`].
-    pub fn start(
+    /// [`StartError`]: what `open` said, or that it did not come back.
+    pub fn start<E: Send + 'static>(
         name: &str,
-        reservations: Box<dyn Reservations>,
-    ) -> Result<Self, StartError<Infallible>> {
-        let capabilities = Arc::new(Mutex::new(reservations.capabilities()));
-        let worker = Worker::start(name, reservations)?;
+        bound: Duration,
+        open: impl FnOnce() -> Result<Box<dyn Reservations>, E> + Send + 'static,
+    ) -> Result<Self, StartError<E>> {
+        let capabilities = Arc::new(Mutex::new(Capabilities::default()));
+        let first = Arc::clone(&capabilities);
+        let worker = Worker::start(name, bound, move || {
+            open().inspect(|opened| note(&first, opened.as_ref()))
+        })?;
         Ok(Self {
             worker,
             capabilities,

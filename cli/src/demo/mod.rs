@@ -1,0 +1,57 @@
+//! `qctl demo`: the main job on an emulated disk. Three nodes contend, the owner is killed, the next one
+//! takes the disk; then it gives the disk back in good order, and the last one takes it.
+//!
+//! The nodes are real `qctl arbitrate` processes, and what is printed is what they print; the demo itself
+//! kills, stops, writes through each node's nexus, and judges in the end.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`play`] | the acts, in order |
+//! | [`node`] | one contender: a process, its events, its nexus |
+//! | [`told`] | what the demo itself says |
+//! | [`verdict`] | what is checked of what happened |
+
+mod node;
+mod play;
+mod told;
+mod verdict;
+
+use crate::Context;
+use crate::exit::{Exit, Failure};
+use quorum_core::times::Profile;
+use told::Told;
+
+/// `qctl demo`.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  qctl demo                     needs no disk and no root, and takes about ten seconds
+  qctl demo --profile fast      the same with a takeover in well under a second
+  qctl --json demo              the nodes' events (schema arbitrate) and the demo's own (schema demo)
+
+Ends with 0 when every check passed, else with 36.")]
+pub(crate) struct Args {
+    /// The times: default or fast
+    #[arg(long, default_value = "default", value_parser = profile)]
+    profile: Profile,
+}
+
+/// `classic` waits 17 seconds for each owner: too long to watch.
+fn profile(name: &str) -> Result<Profile, String> {
+    match Profile::from_name(name) {
+        Some(profile @ (Profile::Default | Profile::Fast)) => Ok(profile),
+        Some(Profile::Classic) | None => Err("here a profile is default or fast".to_owned()),
+    }
+}
+
+impl Args {
+    /// Plays, and judges.
+    pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
+        let played = play::play(self.profile, context)?;
+        let verdict = verdict::judge(&played);
+        let passed = verdict.failed() == 0;
+        let told = Told::now(told::What::Verdict(verdict));
+        context.output.event(&told.line(played.began_ns))?;
+        if passed { Ok(Exit::Done) } else { Ok(Exit::No) }
+    }
+}
