@@ -1,8 +1,4 @@
 //! One operation of the emulated logical unit, with one and with many registrants.
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make undocumented functions"
-)]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use scsi::logical_unit::{Config, LogicalUnit, MemoryMedia, Nexus, REGISTRATIONS_MAX};

@@ -20,6 +20,8 @@ pub mod disk;
 pub mod emulated;
 #[cfg(feature = "iscsi")]
 pub mod iscsi;
+#[cfg(feature = "linux")]
+pub mod linux;
 pub mod logical_unit;
 pub mod reservation;
 pub mod reservations;

@@ -12,6 +12,8 @@
 
 mod identity;
 mod open_error;
+#[cfg(any(feature = "linux", feature = "emulated"))]
+pub(crate) mod paths;
 mod usage;
 
 pub use identity::{Address, Identity};
@@ -164,6 +166,12 @@ pub fn open(name: &str, options: &Options<'_>) -> Result<Disk, OpenError> {
     }
 }
 
+#[cfg(feature = "linux")]
+fn open_node(name: &str, options: &Options<'_>) -> Result<Disk, OpenError> {
+    crate::linux::open(name, options, &crate::linux::Roots::default())
+}
+
+#[cfg(not(feature = "linux"))]
 fn open_node(name: &str, _options: &Options<'_>) -> Result<Disk, OpenError> {
     Err(OpenError::NotBuilt {
         name: name.to_owned(),

@@ -1,13 +1,11 @@
 //! An emulated disk as [`crate::disk::open`] gives it.
 
-use super::device::EmulatedDevice;
 use super::store::StoreError;
 use super::{EmulatedError, open};
 use crate::device::Device;
-use crate::device::bounded::{BoundedDevice, BoundedReservations, StartError};
-use crate::disk::{Disk, Identity, OpenError, Options, Path, Way};
+use crate::disk::paths::over_device;
+use crate::disk::{Disk, Identity, OpenError, Options, Way};
 use crate::logical_unit::{BLOCK_BYTES, Config, PRODUCT, REVISION, VENDOR};
-use crate::reservations::OverDevice;
 use std::time::Duration;
 
 /// Opens the emulated disk with this name, and makes it if its file is not there.
@@ -19,40 +17,16 @@ pub(crate) fn open_disk(name: &str, options: &Options<'_>) -> Result<Disk, OpenE
     let file = first.name().file.display().to_string();
     let unit = first.look(bound).map_err(|why| store_error(file, &why))?;
     let nexus = first.nexus().id();
-    let second = open(name, bound).map_err(open_error)?;
-
-    let wrapped = |device: EmulatedDevice| -> Box<dyn Device> {
-        match options.wrap_device {
-            Some(wrap) => wrap(name, Box::new(device)),
-            None => Box::new(device),
-        }
-    };
-    let (verbs, plain) = (wrapped(first), wrapped(second));
-    let not_started = |error: StartError<OpenError>| match error {
-        StartError::Open(error) => error,
-        StartError::TimedOut => OpenError::TimedOut {
-            name: name.to_owned(),
-            bound_ms: milliseconds(bound),
-        },
-        StartError::NoThread(why) => OpenError::CannotOpen {
-            name: name.to_owned(),
-            why,
-        },
-    };
-    let reservations =
-        BoundedReservations::start(name, bound, move || Ok(Box::new(OverDevice::new(verbs))))
-            .map_err(not_started)?;
-    let device = BoundedDevice::start(name, bound, move || Ok(plain)).map_err(not_started)?;
+    drop(first);
+    let given = name.to_owned();
+    let path = over_device(name, Way::Emulated, Some(nexus), options, move || {
+        let device = open(&given, bound).map_err(open_error)?;
+        Ok(Box::new(device) as Box<dyn Device>)
+    })?;
     Ok(Disk {
         name: name.to_owned(),
         identity: identity(unit.config()),
-        paths: vec![Path {
-            name: name.to_owned(),
-            way: Way::Emulated,
-            nexus: Some(nexus),
-            reservations: Box::new(reservations),
-            device: Some(Box::new(device)),
-        }],
+        paths: vec![path],
         usages: Vec::new(),
         remarks: vec![format!(
             "emulated, behaviour {}: what holds here holds between the processes of this host",

@@ -14,6 +14,7 @@ use super::attention::POWER_ON;
 use super::behaviour::Difference;
 use super::media::Media;
 use super::nexus::Nexus;
+use super::persistent::Surroundings;
 use super::persistent_out;
 use super::refused::Refused;
 use super::{LogicalUnit, Outcome, access, medium, spc2};
@@ -224,11 +225,14 @@ impl LogicalUnit {
         }
     }
 
-    fn refuse_conflict(&mut self, nexus: &Nexus, command: &Command) -> Result<(), Refused> {
-        let admitted = self.with_surroundings(|persistent, holder, around| {
-            access::is_admitted(command, nexus, holder.as_ref(), persistent, around)
-        });
-        if admitted {
+    fn refuse_conflict(&self, nexus: &Nexus, command: &Command) -> Result<(), Refused> {
+        let around = Surroundings {
+            behaviour: self.config.behaviour,
+            target_ports: self.config.target_ports,
+            known: &|other| self.nexuses.contains_key(other),
+        };
+        let (holder, persistent) = (self.spc2.as_ref(), &self.persistent);
+        if access::is_admitted(command, nexus, holder, persistent, &around) {
             Ok(())
         } else {
             Err(Refused::Conflict)

@@ -265,7 +265,8 @@ impl LogicalUnit {
         self.config.behaviour.has(difference)
     }
 
-    /// Calls a rule with what it needs to know of the unit.
+    /// Calls a rule that may change reservations, with what it needs to know of the unit, and asserts the
+    /// invariants afterwards.
     fn with_surroundings<T>(
         &mut self,
         rule: impl FnOnce(&mut Persistent, &mut Option<Nexus>, &Surroundings<'_>) -> T,

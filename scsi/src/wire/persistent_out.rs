@@ -44,9 +44,6 @@ mod register_and_move {
     pub(super) const ID: usize = 24;
 }
 
-/// The longest list that a device server needs to take: SPEC_I_PT with some two hundred initiator ports.
-pub const LENGTH_MAX: usize = 64 * 1024;
-
 /// The list of every action but REGISTER AND MOVE.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct BasicList {

@@ -16,7 +16,7 @@ pub struct CommandId(pub u64);
 /// How the disk was cleared of the old owner's writes between the win and the first read of the log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum BarrierKind {
-    /// PREEMPT AND ABORT of the old holder.
+    /// PREEMPT AND ABORT of the old holder, where no LUN reset can be sent.
     Abort,
     /// A LUN reset, which persistent reservations survive.
     LunReset,

@@ -3,23 +3,29 @@
 //! ```text
 //! machine [node=N] [paths=N] [profile=P] [spc2] [wait] [no-preempt] [no-abort] [accept-no-aptpl]
 //!         [evict-foreign] [others-are-down] [log]      a machine, begun
-//! caps [no-aptpl] [aptpl-inactive] [no-abort] [no-reset] [no-cts] [host-registration] [types=we,..]
-//! state [keys=K,..] [holder=K] [type=T] [ua=A,..] [wait=D]     answers to the oldest command, or to
+//! caps [no-aptpl] [aptpl-inactive] [no-abort] [no-reset] [no-cts] [host-registration] [types="we ..."]
+//! state [keys="K ..."] [holder=K] [type=T] [ua="A ..."] [wait=D]     answers to the oldest command, or to
 //! good | conflict | timeout | transport | no-path | busy |         that on path=N
 //!   malformed | unsupported | ua A | refused KEY/ASC/ASCQ
 //! mark K|none    epoch ours|other    park    release    path N up|down    serials N    feed
 //! pass D         time passes, in one step; whoever is served feeds it, but after: hungry
 //! tick           the machine's next deadline comes
+//! own            the machine takes an idle disk, unseen, and is Owner
+//! challenge K    the machine challenges the disk that K holds, unseen, until it waits
 //! ```
 
+use crate::disk::{Disk, Nexus};
 use crate::setup::config;
 use crate::words::{attention, duration, key, kind, ms, output_word};
 use goldenscript::{Argument, Command};
 use quorum_core::Instant;
-use quorum_core::arbitration::{Arbitration, CommandId, Guards, Input, Output, ParkedMark, PathId};
+use quorum_core::arbitration::{
+    Arbitration, CommandId, Guards, Input, Output, ParkedMark, PathId, Status,
+};
 use scsi::reservation::{
-    Answer, Attention, Capabilities, Exchange, PersistentState, Refusal, Registration, Reply,
-    Reservation, ReservationType, Support, TypeMask, Uncertainty, Unsent,
+    Answer, Attention, Capabilities, Exchange, Key, PersistentState, Refusal, RegisterOptions,
+    Registration, Reply, Reservation, ReservationType, Support, TypeMask, Uncertainty, Unsent,
+    Verb,
 };
 use scsi::wire::sense::Sense;
 use std::collections::BTreeMap;
@@ -30,6 +36,8 @@ pub(crate) struct Alone {
     out: BTreeMap<CommandId, PathId>,
     question: CommandId,
     hungry: bool,
+    /// The verbs that are out, for `own` and `challenge`.
+    verbs: BTreeMap<CommandId, Verb>,
 }
 
 impl Alone {
@@ -44,6 +52,7 @@ impl Alone {
             out: BTreeMap::new(),
             question: CommandId(0),
             hungry: false,
+            verbs: BTreeMap::new(),
         };
         let text = alone.handle(Input::Start { serials: (1, 1000) });
         Ok((alone, text))
@@ -54,8 +63,9 @@ impl Alone {
         let mut text = String::new();
         while let Some(output) = self.machine.poll_output() {
             match &output {
-                Output::Perform { id, path, .. } => {
+                Output::Perform { id, path, verb, .. } => {
                     self.out.insert(*id, *path);
+                    self.verbs.insert(*id, verb.clone());
                 }
                 Output::ReadMark { id } | Output::ReadEpoch { id } => self.question = *id,
                 Output::NeedSerials | Output::ProvedUntil(_) | Output::Event(_) => {}
@@ -147,10 +157,68 @@ impl Alone {
                 let at = self.machine.next_deadline().ok_or("there is no deadline")?;
                 return self.pass(at.max(self.now));
             }
+            "own" => return self.own(),
+            "challenge" => return self.challenge(key(word()?)?),
             "status" => return Ok(format!("{:?}", self.machine.status())),
             other => return Err(format!("unknown command {other}")),
         };
         Ok(self.handle(input))
+    }
+
+    /// Takes a disk of its own, unseen.
+    fn own(&mut self) -> Result<String, String> {
+        let mut disk = Disk::new();
+        for _ in 0..100 {
+            self.serve(&mut disk);
+            if self.machine.status() == Status::Owner && self.out.is_empty() {
+                return Ok(format!("owner at {}", ms(self.now.elapsed_since_zero())));
+            }
+            self.next_deadline()?;
+        }
+        Err("it does not become owner".into())
+    }
+
+    /// Challenges a disk that a stranger holds, unseen.
+    fn challenge(&mut self, holder: Key) -> Result<String, String> {
+        let stranger = Nexus(99);
+        let mut disk = Disk::new();
+        disk.log_in(stranger);
+        let register = Verb::Register {
+            existing: None,
+            new: Some(holder),
+            options: RegisterOptions {
+                aptpl: true,
+                ..RegisterOptions::default()
+            },
+        };
+        let reserve = Verb::Reserve {
+            key: holder,
+            kind: ReservationType::WriteExclusive,
+        };
+        disk.perform(stranger, &register);
+        disk.perform(stranger, &reserve);
+        self.serve(&mut disk);
+        Ok(format!("waiting at {}", ms(self.now.elapsed_since_zero())))
+    }
+
+    /// Answers everything that is out, until nothing is.
+    fn serve(&mut self, disk: &mut Disk) {
+        while let Some((id, path)) = self.out.pop_first() {
+            let exchange = disk.perform(Nexus(u32::from(path.0)), &self.verbs[&id]);
+            let sent_at = self.now;
+            self.handle(Input::Answer {
+                id,
+                sent_at,
+                exchange,
+            });
+        }
+    }
+
+    fn next_deadline(&mut self) -> Result<(), String> {
+        self.now = self.machine.next_deadline().ok_or("there is no deadline")?;
+        self.handle(Input::Fed);
+        self.handle(Input::Tick);
+        Ok(())
     }
 
     fn pass(&mut self, until: Instant) -> Result<String, String> {
@@ -190,7 +258,7 @@ fn list<T>(
 ) -> Result<Vec<T>, String> {
     words.map_or_else(
         || Ok(Vec::new()),
-        |words| words.split(',').map(parse).collect(),
+        |words| words.split_whitespace().map(parse).collect(),
     )
 }
 

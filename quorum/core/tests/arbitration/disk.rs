@@ -116,8 +116,9 @@ impl Disk {
         }
     }
 
-    pub(crate) fn spc2_holder(&self) -> Option<Nexus> {
-        self.spc2_holder
+    /// Does nobody keep anybody out?
+    pub(crate) fn is_open(&self) -> bool {
+        self.holder.is_none() && self.spc2_holder.is_none()
     }
 
     /// May this nexus write? Checked when a write is accepted.

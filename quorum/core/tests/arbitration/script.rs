@@ -4,6 +4,7 @@
 //! `world …` (several machines and a disk on a virtual clock: see [`crate::world`]).
 
 use crate::alone::Alone;
+use crate::together::Together;
 use goldenscript::{Command, Context};
 use quorum_core::arbitration::Guards;
 use std::error::Error;
@@ -11,14 +12,19 @@ use std::path::Path;
 
 pub(crate) struct Script {
     guards: Guards,
-    alone: Option<Alone>,
+    stage: Option<Stage>,
+}
+
+enum Stage {
+    Alone(Alone),
+    Together(Box<Together>),
 }
 
 impl Script {
     pub(crate) fn with(guards: Guards) -> Self {
         Self {
             guards,
-            alone: None,
+            stage: None,
         }
     }
 }
@@ -29,11 +35,21 @@ impl goldenscript::Runner for Script {
     fn run(&mut self, command: &Command, _: &Context) -> Result<String, Box<dyn Error>> {
         if command.name == "machine" {
             let (alone, text) = Alone::begin(command, self.guards)?;
-            self.alone = Some(alone);
+            self.stage = Some(Stage::Alone(alone));
             return Ok(text);
         }
-        let alone = self.alone.as_mut().ok_or("begin with machine or world")?;
-        Ok(alone.run(command)?)
+        if command.name == "world" {
+            self.stage = Some(Stage::Together(Box::new(Together::begin(
+                command,
+                self.guards,
+            ))));
+            return Ok(String::new());
+        }
+        match &mut self.stage {
+            Some(Stage::Alone(alone)) => Ok(alone.run(command)?),
+            Some(Stage::Together(together)) => Ok(together.run(command)?),
+            None => Err("begin with machine or world".into()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::worker::{Called, StartError, Worker};
 use crate::device::{Completion, Data, Device, DeviceError, ResetError};
 use crate::reservation::{ResetScope, Unsent};
 use crate::wire::cdb::Cdb;
+use std::convert::Infallible;
 use std::time::Duration;
 
 /// What comes back from the thread.
@@ -21,16 +22,12 @@ pub struct BoundedDevice {
 }
 
 impl BoundedDevice {
-    /// Opens a device on a thread of its own, within `bound`.
+    /// Gives the device a thread of its own.
     ///
     /// # Errors
-    /// [`StartError`]: what `open` said, or that it did not come back.
-    pub fn start<E: Send + 'static>(
-        name: &str,
-        bound: Duration,
-        open: impl FnOnce() -> Result<Box<dyn Device>, E> + Send + 'static,
-    ) -> Result<Self, StartError<E>> {
-        Worker::start(name, bound, open).map(|worker| Self { worker })
+    /// [`StartError::NoThread`].
+    pub fn start(name: &str, device: Box<dyn Device>) -> Result<Self, StartError<Infallible>> {
+        Worker::start(name, device).map(|worker| Self { worker })
     }
 
     /// The reply, or why there is none.

@@ -17,10 +17,12 @@
 
 mod device;
 mod reservations;
+mod within;
 mod worker;
 
 pub use device::BoundedDevice;
 pub use reservations::BoundedReservations;
+pub use within::within;
 pub use worker::StartError;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::worker::{Called, StartError, Worker};
 use crate::reservation::{Answer, Attention, Capabilities, Exchange, Uncertainty, Unsent, Verb};
 use crate::reservations::Reservations;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,20 +15,16 @@ pub struct BoundedReservations {
 }
 
 impl BoundedReservations {
-    /// Opens on a thread of its own, within `bound`.
+    /// Gives the verbs a thread of their own.
     ///
     /// # Errors
-    /// [`StartError`]: what `open` said, or that it did not come back.
-    pub fn start<E: Send + 'static>(
+    /// [`StartError::NoThread`].
+    pub fn start(
         name: &str,
-        bound: Duration,
-        open: impl FnOnce() -> Result<Box<dyn Reservations>, E> + Send + 'static,
-    ) -> Result<Self, StartError<E>> {
-        let capabilities = Arc::new(Mutex::new(Capabilities::default()));
-        let first = Arc::clone(&capabilities);
-        let worker = Worker::start(name, bound, move || {
-            open().inspect(|opened| note(&first, opened.as_ref()))
-        })?;
+        reservations: Box<dyn Reservations>,
+    ) -> Result<Self, StartError<Infallible>> {
+        let capabilities = Arc::new(Mutex::new(reservations.capabilities()));
+        let worker = Worker::start(name, reservations)?;
         Ok(Self {
             worker,
             capabilities,

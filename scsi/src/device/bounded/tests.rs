@@ -51,10 +51,7 @@ impl<T: Device> Device for Gated<T> {
 }
 
 fn start(device: impl Device + 'static) -> BoundedDevice {
-    BoundedDevice::start("test", LONG, move || {
-        Ok::<_, Infallible>(Box::new(device) as Box<dyn Device>)
-    })
-    .unwrap()
+    BoundedDevice::start("test", Box::new(device)).unwrap()
 }
 
 fn read(device: &mut BoundedDevice, bound: Duration) -> Result<Vec<u8>, DeviceError> {
@@ -108,9 +105,9 @@ fn dropping_does_not_wait_for_a_stuck_command() {
 #[test]
 fn opening_is_bounded_too() {
     let (gate, opened) = channel::<()>();
-    let started = BoundedDevice::start("test", SHORT, move || {
+    let started = within("test", SHORT, move || {
         let _never = opened.recv();
-        Ok::<_, Infallible>(Box::new(Scripted::good(b"")) as Box<dyn Device>)
+        Ok::<_, Infallible>(())
     });
     assert!(matches!(started, Err(StartError::TimedOut)));
     drop(gate);
@@ -118,8 +115,12 @@ fn opening_is_bounded_too() {
 
 #[test]
 fn what_opening_says_is_passed_on() {
-    let started = BoundedDevice::start("test", LONG, || Err("no such disk"));
+    let started = within("test", LONG, || Err::<(), _>("no such disk"));
     assert!(matches!(started, Err(StartError::Open("no such disk"))));
+    assert!(matches!(
+        within("test", LONG, || Ok::<_, Infallible>(7)),
+        Ok(7)
+    ));
 }
 
 #[test]
@@ -185,10 +186,7 @@ fn attentions_of_a_late_answer_come_with_the_next_exchange() {
         gate: gated,
         performed: 0,
     };
-    let mut disk = BoundedReservations::start("test", LONG, move || {
-        Ok::<_, Infallible>(Box::new(attentive) as Box<dyn Reservations>)
-    })
-    .unwrap();
+    let mut disk = BoundedReservations::start("test", Box::new(attentive)).unwrap();
     assert_eq!(disk.capabilities().spc2, Support::Unknown);
     assert_eq!(
         disk.perform(&Verb::ReadState, SHORT).answer,

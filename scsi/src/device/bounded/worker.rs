@@ -1,5 +1,6 @@
 //! A thread that owns a value and performs jobs on it, one at a time.
 
+use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -37,6 +38,23 @@ pub(super) enum Called<R> {
     Gone,
 }
 
+/// Starts a thread.
+pub(super) fn spawn<E>(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<(), StartError<E>> {
+    // A name is at most fifteen bytes on Linux; the end of a path tells more than its beginning.
+    let tail = name.rsplit('/').next().unwrap_or(name);
+    // A NUL cannot be part of a thread's name.
+    let tail = tail.replace('\0', "?");
+    thread::Builder::new()
+        .name(format!("disk {tail}"))
+        .stack_size(STACK_BYTES)
+        .spawn(run)
+        .map(drop)
+        .map_err(|error| StartError::NoThread(error.to_string()))
+}
+
 /// A thread that owns a `T`, seen from its caller.
 #[derive(Debug)]
 pub(super) struct Worker<T, R> {
@@ -45,42 +63,16 @@ pub(super) struct Worker<T, R> {
     late: Option<R>,
 }
 
-impl<T: 'static, R: Send + 'static> Worker<T, R> {
-    /// Starts a thread, and makes its value there: opening may block as well.
-    pub(super) fn start<E: Send + 'static>(
-        name: &str,
-        bound: Duration,
-        make: impl FnOnce() -> Result<T, E> + Send + 'static,
-    ) -> Result<Self, StartError<E>> {
+impl<T: Send + 'static, R: Send + 'static> Worker<T, R> {
+    /// Starts a thread that owns the value.
+    pub(super) fn start(name: &str, mut value: T) -> Result<Self, StartError<Infallible>> {
         let (jobs, inbox) = sync_channel::<Job<T, R>>(1);
-        let (made, is_made) = sync_channel(1);
-        // A name is at most fifteen bytes on Linux; the end of a path tells more than its beginning.
-        let tail = name.rsplit('/').next().unwrap_or(name);
-        thread::Builder::new()
-            .name(format!("disk {tail}"))
-            .stack_size(STACK_BYTES)
-            .spawn(move || match make() {
-                Ok(mut value) => {
-                    if made.send(Ok(())).is_ok() {
-                        serve(&mut value, &inbox);
-                    }
-                }
-                // The caller has given up if nobody hears it.
-                Err(error) => drop(made.send(Err(error))),
-            })
-            .map_err(|error| StartError::NoThread(error.to_string()))?;
-        match is_made.recv_timeout(bound) {
-            Ok(Ok(())) => Ok(Self {
-                jobs,
-                owed: None,
-                late: None,
-            }),
-            Ok(Err(error)) => Err(StartError::Open(error)),
-            Err(RecvTimeoutError::Timeout) => Err(StartError::TimedOut),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(StartError::NoThread("the thread died".to_owned()))
-            }
-        }
+        spawn(name, move || serve(&mut value, &inbox))?;
+        Ok(Self {
+            jobs,
+            owed: None,
+            late: None,
+        })
     }
 
     /// Has the job done, and waits for it no longer than the bound.

@@ -61,13 +61,14 @@ fn serial(config: &Config) -> &[u8] {
     &serial[..serial.len().min(SERIAL_MAX)]
 }
 
-/// Designators: NAA and T10 of the unit, and the relative number of the port that the command came through.
+/// Designators: T10 and NAA of the unit, and the relative number of the port that the command came through.
+/// NAA comes last because Linux takes the last of those two as the unit's name, and that is ours, too.
 fn identification(config: &Config, nexus: &Nexus) -> Vec<u8> {
-    let mut page = vec![0x01, 0x03, 0, 8];
-    page.extend(config.naa().to_be_bytes());
     let t10 = [VENDOR.as_slice(), serial(config)].concat();
-    page.extend([0x02, 0x01, 0, u8::try_from(t10.len()).unwrap_or(0)]);
+    let mut page = vec![0x02, 0x01, 0, u8::try_from(t10.len()).unwrap_or(0)];
     page.extend(t10);
+    page.extend([0x01, 0x03, 0, 8]);
+    page.extend(config.naa().to_be_bytes());
     page.extend([0x01, 0x14, 0, 4, 0, 0]);
     page.extend(nexus.target_port.to_be_bytes());
     page

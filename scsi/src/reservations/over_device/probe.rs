@@ -14,10 +14,8 @@ use super::{OverDevice, Reading, Spc2Form};
 use crate::device::Device;
 use crate::reservation::{Answer, Refusal, Reply, Support, Verb};
 use crate::wire::cdb::{Command, OpcodeQuery, PrInAction, PrOutAction};
+use crate::wire::opcodes::{ALLOCATION_LENGTH_ONE, CommandSupport, OneCommand};
 use crate::wire::persistent_in::ReportedCapabilities;
-
-/// Bytes of the one-command answer (SPC-4 6.35.3) that hold what is asked for here.
-const ONE_COMMAND_LENGTH: usize = 4;
 
 /// PERSISTENT RESERVE OUT.
 const PR_OUT: u8 = 0x5f;
@@ -88,21 +86,24 @@ impl<D: Device> OverDevice<D> {
 
     /// What REPORT SUPPORTED OPERATION CODES says of one command.
     fn supports(&mut self, query: OpcodeQuery, reading: &mut Reading) -> Result<Support, Answer> {
-        let mut buffer = [0; ONE_COMMAND_LENGTH];
+        let mut buffer = vec![0; ALLOCATION_LENGTH_ONE as usize];
         let command = Command::ReportSupportedOperationCodes {
             query,
             timeouts: false,
-            allocation_length: 4,
+            allocation_length: ALLOCATION_LENGTH_ONE,
         };
         match self.read(&Verb::ReadCapabilities, &command, &mut buffer, reading) {
-            // SUPPORT: 1 not supported, 3 as the standard says, 5 in a way of its own; 0 not known now.
-            Ok(done) if done.transferred >= 2 => Ok(match buffer[1] & 0x07 {
-                1 => Support::No,
-                3 | 5 => Support::Yes,
-                _ => Support::Unknown,
-            }),
+            Ok(done) => {
+                let arrived = &buffer[..done.transferred.min(buffer.len())];
+                Ok(match OneCommand::parse(arrived).map(|one| one.support) {
+                    Ok(CommandSupport::No) => Support::No,
+                    Ok(CommandSupport::Standard | CommandSupport::Vendor) => Support::Yes,
+                    // A broken answer to a question of convenience is no reason to give up.
+                    Ok(CommandSupport::NotTold) | Err(_) => Support::Unknown,
+                })
+            }
             // Most disks of SPC-2 times do not have the command; others refuse the form of the question.
-            Ok(_) | Err(Answer::Unsupported | Answer::Refused(_) | Answer::Conflict { .. }) => {
+            Err(Answer::Unsupported | Answer::Refused(_) | Answer::Conflict { .. }) => {
                 Ok(Support::Unknown)
             }
             Err(answer @ (Answer::OutcomeUnknown(_) | Answer::NotSent(_))) => Err(answer),

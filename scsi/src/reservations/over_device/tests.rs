@@ -557,7 +557,7 @@ fn the_probe_asks_without_changing_anything_and_remembers_the_answers() {
     assert!(!found.host_registration);
     let asked_so_far = asked(&log);
     assert_eq!(asked_so_far[0], "5e 02 00 00 00 00 00 00 08 00");
-    assert_eq!(asked_so_far[4], "a3 0c 02 5f 00 05 00 00 00 04 00 00");
+    assert_eq!(asked_so_far[4], "a3 0c 02 5f 00 05 00 00 02 00 00 00");
     // It learned that only the six-byte RESERVE is there.
     disk.perform(&Verb::Spc2Reserve, BOUND);
     assert_eq!(asked(&log).last().unwrap(), "16 00 00 00 00 00");

@@ -150,10 +150,8 @@ impl Designator {
         }
     }
 
-    /// How well it tells this unit from all others, and its text; `None` when it does not name the unit.
-    ///
-    /// The order and the text are those of the `wwid` attribute that Linux shows for a SCSI device, so
-    /// that a name read over a session of our own equals the one of the same disk attached to the host.
+    /// Its text as a world-wide name, and how Linux ranks it; 0: Linux does not look at it. `None` when
+    /// it does not name the unit.
     fn wwid(&self) -> Option<(u8, String)> {
         if self.association != Association::Unit {
             return None;
@@ -165,13 +163,13 @@ impl Designator {
             DesignatorValue::Eui12(eui) => (6, named("eui.", eui)),
             DesignatorValue::Naa8(naa) => match naa[0] >> 4 {
                 5 => (5, named("naa.", naa)),
-                2 | 4 => (4, named("naa.", naa)),
+                4 => (4, named("naa.", naa)),
                 3 => (1, named("naa.", naa)),
+                2 => (0, named("naa.", naa)),
                 _ => return None,
             },
             DesignatorValue::Eui8(eui) => (3, named("eui.", eui)),
-            DesignatorValue::T10 { vendor, id } => (2, t10_name(vendor, id)),
-            // Linux does not look at UUIDs; a disk with nothing else has no `wwid` there.
+            DesignatorValue::T10 { vendor, id } => (1, t10_name(vendor, id)),
             DesignatorValue::Uuid(uuid) => (0, named("uuid.", uuid)),
             DesignatorValue::Name(_)
             | DesignatorValue::Naa16(_)
@@ -181,6 +179,19 @@ impl Designator {
             | DesignatorValue::Md5(_)
             | DesignatorValue::Other { .. } => return None,
         })
+    }
+
+    /// DESIGNATOR LENGTH.
+    fn length(&self) -> usize {
+        emit_designator(self).len() - field::DESIGNATOR
+    }
+
+    /// A text, whose length tells how much of a name it is.
+    const fn is_text(&self) -> bool {
+        matches!(
+            self.value,
+            DesignatorValue::T10 { .. } | DesignatorValue::Name(_)
+        )
     }
 }
 
@@ -224,14 +235,27 @@ impl DeviceIdentification {
         emit(DEVICE_IDENTIFICATION, &descriptors.collect::<Vec<u8>>())
     }
 
-    /// The unit's world-wide name: `naa.…`, `eui.…`, `t10.…`, `uuid.…` or a SCSI name string, as Linux
-    /// picks and spells it. Among equals the last, of T10 names the longest.
+    /// The unit's world-wide name: `naa.…`, `eui.…`, `t10.…` or a SCSI name string; `uuid.…` where there
+    /// is nothing else. Without the spaces that pad it.
+    ///
+    /// The choice and the text are those of the `wwid` attribute that Linux (5.15 and later) shows, so
+    /// that a name read over a session of our own equals the one of the same disk attached to the host:
+    /// the highest rank, among equals the last, but a text never after a longer designator.
     #[must_use]
     pub fn wwid(&self) -> Option<String> {
-        let names = self.designators.iter().filter_map(Designator::wwid);
-        let best =
-            names.max_by_key(|(rank, name)| (*rank, if *rank == 2 { name.len() } else { 0 }));
-        best.map(|(_, name)| name.trim_end().to_owned())
+        let (mut best, mut best_length, mut name) = (1, 0, None);
+        for designator in &self.designators {
+            let Some((rank, text)) = designator.wwid() else {
+                continue;
+            };
+            let length = designator.length();
+            if rank >= best && !(designator.is_text() && length < best_length) {
+                (best, best_length, name) = (rank, length, Some(text));
+            }
+        }
+        let unranked = || self.designators.iter().find_map(Designator::wwid);
+        let name = name.or_else(|| unranked().map(|(_, text)| text))?;
+        Some(name.trim_end().to_owned())
     }
 
     /// The target port that the command came through.

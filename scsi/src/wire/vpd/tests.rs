@@ -103,56 +103,86 @@ fn designators_of_unit_and_port() {
     assert_eq!(identification.designators[2].protocol, Some(6));
 }
 
+fn unit(value: DesignatorValue) -> Designator {
+    Designator::new(Association::Unit, value)
+}
+
+fn wwid(designators: Vec<Designator>) -> Option<String> {
+    let page = DeviceIdentification { designators };
+    assert_eq!(DeviceIdentification::parse(&page.emit()), Ok(page.clone()));
+    page.wwid()
+}
+
+fn naa8(first: u8) -> Designator {
+    unit(DesignatorValue::Naa8([first, 2, 2, 2, 2, 2, 2, 2]))
+}
+
+fn t10(id: &[u8]) -> Designator {
+    let vendor = "ACME".to_owned();
+    let id = id.to_vec();
+    unit(DesignatorValue::T10 { vendor, id })
+}
+
 #[test]
 fn the_name_is_picked_in_the_order_of_linux() {
     let mut naa6 = [0x11; 16];
     naa6[0] = 0x60;
-    let mut naa5 = [0x22; 8];
-    naa5[0] = 0x50;
+    let name = "iqn.2026-01.x:lun1";
     // Best first; each must win against all that follow it, wherever they stand.
     let ranked = [
+        (unit(DesignatorValue::Name(name.to_owned())), name),
         (
-            DesignatorValue::Name("iqn.2026-01.x:lun1".to_owned()),
-            "iqn.2026-01.x:lun1",
-        ),
-        (
-            DesignatorValue::Naa16(naa6),
+            unit(DesignatorValue::Naa16(naa6)),
             "naa.60111111111111111111111111111111",
         ),
         (
-            DesignatorValue::Eui16([3; 16]),
+            unit(DesignatorValue::Eui16([3; 16])),
             "eui.03030303030303030303030303030303",
         ),
         (
-            DesignatorValue::Eui12([4; 12]),
+            unit(DesignatorValue::Eui12([4; 12])),
             "eui.040404040404040404040404",
         ),
-        (DesignatorValue::Naa8(naa5), "naa.5022222222222222"),
-        (DesignatorValue::Naa8([0x20; 8]), "naa.2020202020202020"),
-        (DesignatorValue::Eui8([5; 8]), "eui.0505050505050505"),
+        (naa8(0x50), "naa.5002020202020202"),
+        (naa8(0x40), "naa.4002020202020202"),
+        (unit(DesignatorValue::Eui8([5; 8])), "eui.0505050505050505"),
+        (t10(b"disk 7\n "), "t10.ACME    disk 7\\n"),
         (
-            DesignatorValue::T10 {
-                vendor: "ACME".to_owned(),
-                id: b"disk 7\n ".to_vec(),
-            },
-            "t10.ACME    disk 7\\n",
-        ),
-        (
-            DesignatorValue::Uuid([6; 16]),
+            unit(DesignatorValue::Uuid([6; 16])),
             "uuid.06060606060606060606060606060606",
         ),
     ];
-    for (first, (_, name)) in ranked.iter().enumerate() {
-        let rest = ranked[first..].iter();
-        let designators: Vec<_> = rest
-            .map(|(value, _)| Designator::new(Association::Unit, value.clone()))
-            .collect();
-        for designators in [designators.clone(), designators.into_iter().rev().collect()] {
-            let page = DeviceIdentification { designators };
-            assert_eq!(page.wwid().as_deref(), Some(*name));
-            assert_eq!(DeviceIdentification::parse(&page.emit()), Ok(page));
-        }
+    for (first, (_, expected)) in ranked.iter().enumerate() {
+        let rest: Vec<_> = ranked[first..].iter().map(|(one, _)| one.clone()).collect();
+        assert_eq!(wwid(rest.clone()).as_deref(), Some(*expected));
+        let reversed = rest.into_iter().rev().collect();
+        assert_eq!(wwid(reversed).as_deref(), Some(*expected));
     }
+    assert_eq!(wwid(vec![]), None);
+}
+
+#[test]
+fn among_equals_the_last_counts_but_no_text_after_a_longer_designator() {
+    let text = Some("t10.ACME    longer".to_owned());
+    assert_eq!(wwid(vec![t10(b"short"), t10(b"longer")]), text);
+    assert_eq!(wwid(vec![t10(b"longer"), t10(b"short")]), text);
+    // A locally assigned NAA ranks with T10.
+    assert_eq!(wwid(vec![naa8(0x30), t10(b"longer")]), text);
+    let naa = Some("naa.3002020202020202".to_owned());
+    assert_eq!(wwid(vec![t10(b"longer"), naa8(0x30)]), naa);
+    // A name string of eight bytes is less of a name than sixteen bytes of NAA.
+    let name = unit(DesignatorValue::Name("naa.500".to_owned()));
+    let naa6 = unit(DesignatorValue::Naa16([0x60; 16]));
+    let long = Some(format!("naa.{}", "60".repeat(16)));
+    assert_eq!(wwid(vec![naa6, name]), long);
+}
+
+#[test]
+fn what_linux_does_not_look_at_names_the_unit_when_nothing_else_does() {
+    let naa = Some("naa.2002020202020202".to_owned());
+    assert_eq!(wwid(vec![naa8(0x20)]), naa);
+    let text = Some("t10.ACME    x".to_owned());
+    assert_eq!(wwid(vec![naa8(0x20), t10(b"x")]), text);
 }
 
 #[test]

@@ -11,6 +11,10 @@
 use super::super::PathId;
 use scsi::reservation::{Answer, Key, PersistentState, Verb};
 
+/// How many keys a path may be thought to have: one for each REGISTER in a row without a definite end, and
+/// a contender gives up after as many.
+const GUESSES_MAX: usize = 8;
+
 /// A key that a nexus may have; none: it is not registered.
 type Guess = Option<Key>;
 
@@ -156,6 +160,13 @@ impl Paths {
         }
     }
 
+    /// Everything was tried on this path, and refused: the state must have changed meanwhile.
+    pub(super) fn try_again(&mut self, path: PathId) {
+        if let Some(path) = self.get(path) {
+            path.tried.clear();
+        }
+    }
+
     /// A PREEMPT of one's own key has removed it from every path but this one.
     pub(super) fn only_registered(&mut self, holder: PathId) {
         for (number, path) in (0..).zip(&mut self.list) {
@@ -179,8 +190,13 @@ impl Paths {
             return;
         };
         if let Some(path) = self.get(path) {
+            let older = std::mem::take(&mut path.guesses);
             path.guesses = vec![new, existing];
-            path.guesses.dedup();
+            for guess in older {
+                if !path.guesses.contains(&guess) && path.guesses.len() < GUESSES_MAX {
+                    path.guesses.push(guess);
+                }
+            }
         }
     }
 

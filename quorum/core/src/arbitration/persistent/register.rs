@@ -27,6 +27,9 @@ use scsi::reservation::RegisterOptions;
 /// leftovers of many lives.
 const SENDS_MAX: usize = 48;
 
+/// How often all guesses may be refused before the nexus counts as registered by somebody else.
+const EXHAUSTED_MAX: u32 = 3;
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Registering {
     /// For an owner that lost its registration in a power loss: its tenure, which ages on.
@@ -38,6 +41,8 @@ pub(super) struct Registering {
     replaced: Option<Key>,
     /// The keys that were sent.
     sent: Vec<Key>,
+    /// How often every guess was refused.
+    exhausted: u32,
     /// The target does not take the APTPL bit.
     aptpl_refused: bool,
 }
@@ -59,6 +64,7 @@ impl Persistent {
             todo: Vec::new(),
             replaced: None,
             sent: Vec::new(),
+            exhausted: 0,
             aptpl_refused: false,
         });
         self.register_after_read();
@@ -66,6 +72,14 @@ impl Persistent {
 
     /// Begins a pass with a key that was never sent.
     pub(super) fn register_after_read(&mut self) {
+        if let Phase::Registering(registering) = &self.phase
+            && registering.sent.len() >= SENDS_MAX
+        {
+            self.refuse(Refused::CannotRegister(
+                "REGISTER is refused again and again".into(),
+            ));
+            return;
+        }
         let Some(key) = self.fresh_key() else {
             self.stumble_for("no unused serial is left");
             return;
@@ -107,10 +121,8 @@ impl Persistent {
             return;
         };
         let existing = self.paths.next_existing(path, self.seen.as_ref(), &further);
-        let (Some(existing), true) = (existing, registering.sent.len() < SENDS_MAX) else {
-            self.refuse(Refused::CannotRegister(
-                "the nexus has a registration under a key that is not known here".into(),
-            ));
+        let Some(existing) = existing else {
+            self.all_refused(path);
             return;
         };
         if self.desk.is_busy(path) {
@@ -135,16 +147,38 @@ impl Persistent {
         self.ask(path, verb);
     }
 
-    /// Registered keys that this nexus may have from an earlier life; when foreign ones are to be
+    /// The nexus has none of the keys that it may have. A REGISTER of ours may have taken effect late, so
+    /// all are tried again, a few times.
+    fn all_refused(&mut self, path: PathId) {
+        let Phase::Registering(registering) = &mut self.phase else {
+            return;
+        };
+        registering.exhausted += 1;
+        if registering.exhausted >= EXHAUSTED_MAX {
+            self.refuse(Refused::CannotRegister(
+                "the nexus has a registration under a key that is not known here".into(),
+            ));
+        } else {
+            self.paths.try_again(path);
+            self.stumble_for("every key that the nexus may have was refused");
+        }
+    }
+
+    /// Registered keys that a nexus of this node may have from an earlier life, and not from this one; when foreign ones are to be
     /// evicted, those too.
     pub(super) fn keys_of_other_lives(&self) -> Vec<Key> {
         let Some(state) = &self.seen else {
             return Vec::new();
         };
+        let mut of_this_life = self.paths.own_keys();
+        if let Phase::Registering(registering) = &self.phase {
+            of_this_life.extend(&registering.sent);
+        }
         let keys = state
             .registrations
             .iter()
             .map(|registration| registration.key);
+        let keys = keys.filter(|key| !of_this_life.contains(key));
         keys.filter(|key| match self.owner_of(*key) {
             KeyOwner::OwnNode => true,
             KeyOwner::Peer(_) => false,

@@ -13,11 +13,13 @@
 //! Invariants:
 //! * GOOD of PREEMPT or RESERVE is not "I hold it": `Held` comes with a read that shows this node holding
 //!   and nobody else, sent after the barrier.
-//! * PREEMPT AND ABORT of the holder is a barrier for the holder. A plain PREEMPT, a RESERVE (which aborts
-//!   nothing), a nexus found holding, and registrations removed beside the holder's call for a LUN reset,
-//!   which persistent reservations survive (SPC-4 5.13.5).
-//! * Where no LUN reset can be sent, a plain PREEMPT is given back; after the others only the settle time
-//!   stands between, the log may be read only when it is over, and that is said.
+//! * The barrier is a LUN reset, which persistent reservations survive (SPC-4 5.13.5), after every take and
+//!   after registrations were removed. PREEMPT AND ABORT alone covers only the holder that it names: if that
+//!   one took the disk, plainly or when it was free, and died before its own barrier, writes of an owner
+//!   before it lie in the target still.
+//! * Where no LUN reset can be sent, PREEMPT AND ABORT is the barrier; a plain PREEMPT is given back; after
+//!   a RESERVE or a nexus found holding only the settle time stands between, the log may be read only when
+//!   it is over, and that is said.
 
 use super::super::BarrierKind;
 use super::super::guards::Guard;
@@ -68,6 +70,7 @@ impl How {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Win {
     key: Key,
+    how: How,
     barrier: Barrier,
     barrier_tries: u32,
     /// Nothing could be sent: only the settle time stands between.
@@ -81,11 +84,8 @@ pub(super) struct Win {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Barrier {
+    Due,
     Done,
-    /// `required`: without it the disk is given back.
-    Due {
-        required: bool,
-    },
 }
 
 impl Win {
@@ -97,14 +97,10 @@ impl Win {
     }
 
     fn new(key: Key, how: How) -> Self {
-        let barrier = match how {
-            How::Aborted => Barrier::Done,
-            How::Preempted => Barrier::Due { required: true },
-            How::Reserved | How::FoundHolding => Barrier::Due { required: false },
-        };
         Self {
             key,
-            barrier,
+            how,
+            barrier: Barrier::Due,
             barrier_tries: 0,
             settle_only: false,
             sweep: Vec::new(),
@@ -131,9 +127,6 @@ impl Win {
 impl Persistent {
     /// A take was answered GOOD, or this nexus was found to hold.
     pub(super) fn win(&mut self, key: Key, how: How) {
-        if how == How::Aborted {
-            self.tell_abort_barrier();
-        }
         if how == How::FoundHolding {
             self.kind = self.wanted_kind();
         }
@@ -143,15 +136,6 @@ impl Persistent {
         } else {
             self.begin_tenure(self.desk.now);
         }
-    }
-
-    fn tell_abort_barrier(&mut self) {
-        let kind = if self.capabilities.host_registration {
-            BarrierKind::Nvme
-        } else {
-            BarrierKind::Abort
-        };
-        self.desk.tell(Event::Barrier(kind));
     }
 
     pub(super) fn win_state(&mut self, path: PathId, sent_at: Instant, state: &PersistentState) {
@@ -188,8 +172,8 @@ impl Persistent {
             return;
         };
         match win.barrier {
-            Barrier::Due { required } if barrier_first => self.send_barrier(required),
-            Barrier::Due { .. } | Barrier::Done => {
+            Barrier::Due if barrier_first => self.send_barrier(),
+            Barrier::Due | Barrier::Done => {
                 if is_stale(&self.desk, sent_at) {
                     self.stumble_for("the reply is older than the self-stop age");
                 } else if !self.ask_epoch() {
@@ -258,7 +242,7 @@ impl Persistent {
         win.sweep = left;
         // Where no reset can be sent (NVMe), the removal was an abort itself.
         if barrier_due && can_reset && win.barrier == Barrier::Done {
-            win.barrier = Barrier::Due { required: false };
+            win.barrier = Barrier::Due;
         }
         self.tell_removed(removed);
         self.sweep_next();
@@ -280,9 +264,9 @@ impl Persistent {
 
     // --------------------------------------------------------------- barrier
 
-    fn send_barrier(&mut self, required: bool) {
+    fn send_barrier(&mut self) {
         if self.capabilities.resets.lun == Support::No {
-            self.no_barrier(required);
+            self.no_reset();
             return;
         }
         let Some(path) = self.free_path() else {
@@ -298,19 +282,26 @@ impl Persistent {
         );
     }
 
-    fn no_barrier(&mut self, required: bool) {
-        if required {
-            self.refuse(Refused::Unsupported(
-                "LUN RESET, the barrier that a PREEMPT without abort needs".into(),
-            ));
-            return;
-        }
+    /// A LUN reset cannot be sent.
+    fn no_reset(&mut self) {
+        let nvme = self.capabilities.host_registration;
         let Phase::Win(win) = &mut self.phase else {
             return;
         };
+        let barrier = match win.how {
+            How::Aborted if nvme => BarrierKind::Nvme,
+            How::Aborted => BarrierKind::Abort,
+            How::Preempted => {
+                self.refuse(Refused::Unsupported(
+                    "LUN RESET, the barrier that a PREEMPT without abort needs".into(),
+                ));
+                return;
+            }
+            How::Reserved | How::FoundHolding => BarrierKind::SettleOnly,
+        };
         win.barrier = Barrier::Done;
-        win.settle_only = true;
-        self.desk.tell(Event::Barrier(BarrierKind::SettleOnly));
+        win.settle_only = barrier == BarrierKind::SettleOnly;
+        self.desk.tell(Event::Barrier(barrier));
         self.read_state();
     }
 
@@ -320,9 +311,6 @@ impl Persistent {
         };
         win.barrier_tries += 1;
         let too_often = win.barrier_tries >= BARRIER_TRIES_MAX;
-        let Barrier::Due { required } = win.barrier else {
-            return;
-        };
         match answer {
             Answer::Done(_) => {
                 win.barrier = Barrier::Done;
@@ -330,8 +318,8 @@ impl Persistent {
                 self.desk.tell(Event::Barrier(BarrierKind::LunReset));
                 self.read_state();
             }
-            Answer::Unsupported => self.no_barrier(required),
-            _ if too_often => self.no_barrier(required),
+            Answer::Unsupported => self.no_reset(),
+            _ if too_often => self.no_reset(),
             Answer::Attention(_)
             | Answer::Conflict { .. }
             | Answer::Refused(_)

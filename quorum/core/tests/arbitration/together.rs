@@ -1,0 +1,207 @@
+//! Several machines and a disk, as a script tells them.
+//!
+//! ```text
+//! world [no-aptpl] [no-reset] [no-cts] [no-attentions] [no-abort]    a disk
+//! node N [options of `machine`]   a node of it
+//! start N...   kill N   restart N   restart-elsewhere N (on a new nexus)
+//! pause N   resume N   hungry N   park N   release N
+//! path N P down|up   login N P   late N D   slow N D   eats N
+//! fault N lose-request|lose-reply|late=D|slow=D VERB     for the next such command of node N
+//! power-loss   clear   reset   register K (by a stranger)   reserve K   protect N
+//! linger D     how long an accepted write stays in the target's queue before it lands
+//! run D        what happens meanwhile: the events, but for `Defended`
+//! disk         who holds, who is registered
+//! ```
+//!
+//! Every checker runs after every step; a violation ends the script.
+
+use crate::disk::Nexus;
+use crate::setup::config;
+use crate::words::{duration, holder_word, key, registrations_word};
+use crate::world::{Fault, World};
+use goldenscript::{Argument, Command};
+use quorum_core::arbitration::Guards;
+use scsi::reservation::{RegisterOptions, ReservationType, ResetScope, Support, Verb};
+
+/// Where strangers come from.
+const STRANGER: Nexus = Nexus(900);
+
+pub(crate) struct Together {
+    world: World,
+    strangers: u32,
+    guards: Guards,
+}
+
+impl Together {
+    pub(crate) fn begin(command: &Command, guards: Guards) -> Self {
+        let mut world = World::new(1);
+        let has = |word: &str| {
+            let argument = Argument::Positional(word.into());
+            command.args.contains(&argument)
+        };
+        let can = &mut world.disk.capabilities;
+        if has("no-aptpl") {
+            can.aptpl_capable = Support::No;
+        }
+        if has("no-reset") {
+            can.resets.lun = Support::No;
+        }
+        if has("no-cts") {
+            can.clear_task_set = Support::No;
+        }
+        if has("no-attentions") {
+            can.attentions = Support::No;
+        }
+        if has("no-abort") {
+            can.preempt_and_abort = Support::No;
+        }
+        Self {
+            world,
+            strangers: 0,
+            guards,
+        }
+    }
+
+    pub(crate) fn run(&mut self, command: &Command) -> Result<String, String> {
+        self.obey(command)?;
+        let mut text = std::mem::take(&mut self.world.timeline).join("\n");
+        if command.name == "disk" {
+            let state = self.world.disk.state();
+            text = format!(
+                "held by {}, registered {}",
+                holder_word(state.reservation),
+                registrations_word(&state.registrations)
+            );
+        }
+        match self.world.checkers.violations.first() {
+            Some(violation) => Err(format!("{text}\nVIOLATED {violation}")),
+            None => Ok(text),
+        }
+    }
+
+    fn obey(&mut self, command: &Command) -> Result<(), String> {
+        let mut arguments = command.consume_args();
+        if command.name == "node" {
+            return self.add(command);
+        }
+        let world = &mut self.world;
+        match command.name.as_str() {
+            "linger" => world.linger = duration(arguments.next_pos().ok_or("how long?")?)?,
+            "power-loss" => world.lose_power(),
+            "clear" => world.disk.clear(),
+            "disk" => {}
+            "reset" => {
+                let reset = Verb::Reset {
+                    scope: ResetScope::Lun,
+                    escalate: false,
+                };
+                world.disk.perform(STRANGER, &reset);
+            }
+            "run" => world.run(duration(arguments.next_pos().ok_or("how long?")?)?),
+            "register" => {
+                self.strangers += 1;
+                let register = Verb::Register {
+                    existing: None,
+                    new: Some(key(arguments.next_pos().ok_or("which key?")?)?),
+                    options: RegisterOptions {
+                        aptpl: true,
+                        ..RegisterOptions::default()
+                    },
+                };
+                world
+                    .disk
+                    .perform(Nexus(STRANGER.0 + self.strangers), &register);
+            }
+            "reserve" => {
+                let reserve = Verb::Reserve {
+                    key: key(arguments.next_pos().ok_or("which key?")?)?,
+                    kind: ReservationType::WriteExclusive,
+                };
+                world
+                    .disk
+                    .perform(Nexus(STRANGER.0 + self.strangers), &reserve);
+            }
+            _ => return self.obey_for_a_node(command),
+        }
+        Ok(())
+    }
+
+    fn obey_for_a_node(&mut self, command: &Command) -> Result<(), String> {
+        let world = &mut self.world;
+        let mut arguments = command.consume_args();
+        let number = |word: Option<&str>| -> Result<u8, String> {
+            let word = word.ok_or("which node?")?;
+            word.parse().map_err(|_| format!("not a node: {word}"))
+        };
+        let path = |word: Option<&str>| -> Result<u16, String> {
+            let word = word.ok_or("which path?")?;
+            word.parse().map_err(|_| format!("not a path: {word}"))
+        };
+        let node = number(arguments.next_pos())?;
+        match command.name.as_str() {
+            "start" => {
+                world.start(node);
+                while let Some(next) = arguments.next_pos() {
+                    world.start(number(Some(next))?);
+                }
+            }
+            "kill" => world.kill(node),
+            "restart" => world.start(node),
+            "restart-elsewhere" => world.start_on_new_nexus(node),
+            "pause" => world.pause(node),
+            "resume" => world.resume(node),
+            "park" => world.park(node),
+            "release" => world.release(node),
+            "protect" => world.checkers.protected = Some(node),
+            "path" => {
+                let path = path(arguments.next_pos())?;
+                world.path(node, path, arguments.next_pos() == Some("up"));
+            }
+            "login" => world.log_in_again(node, path(arguments.next_pos())?),
+            other => {
+                let node = world.nodes.get_mut(&node).ok_or("no such node")?;
+                let mut span = || duration(arguments.next_pos().ok_or("how long?")?);
+                match other {
+                    "hungry" => node.hungry = true,
+                    "eats" => node.eats_attentions = true,
+                    "late" => node.late = span()?,
+                    "slow" => node.round_trip = span()?,
+                    "fault" => {
+                        let late = arguments.take_key("late").map(duration).transpose()?;
+                        let slow = arguments.take_key("slow").map(duration).transpose()?;
+                        let fault = match (late, slow) {
+                            (Some(late), _) => Fault::Zombie(late),
+                            (None, Some(slow)) => Fault::Slow(slow),
+                            (None, None) => match arguments.next_pos() {
+                                Some("lose-request") => Fault::LoseRequest,
+                                Some("lose-reply") => Fault::LoseReply,
+                                Some("no-path") => Fault::NoPath,
+                                what => return Err(format!("not a fault: {what:?}")),
+                            },
+                        };
+                        let verb = arguments.next_pos().ok_or("which verb?")?;
+                        node.faults.push((verb.into(), fault));
+                    }
+                    _ => return Err(format!("unknown command {other}")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, command: &Command) -> Result<(), String> {
+        let (mut config, rest) = config(command, self.guards)?;
+        for argument in rest {
+            match argument {
+                Argument::Positional(number) => {
+                    config.node.0 = number
+                        .parse()
+                        .map_err(|_| format!("not a node: {number}"))?;
+                }
+                other => return Err(format!("unknown argument {other}")),
+            }
+        }
+        self.world.add(config);
+        Ok(())
+    }
+}
