@@ -45,8 +45,6 @@ guards! {
     KeyUnlikeThoseSeen,
     /// REGISTER names the key that the nexus is thought to have; it never ignores the existing one.
     ExistingKeyIsNamed,
-    /// After a REGISTER of unknown outcome every path gets another key.
-    UnknownRegisterTaintsTheKey,
 
     // The challenge.
     /// No take before the challenge wait is over.
@@ -67,8 +65,6 @@ guards! {
     LosersTakeTurns,
 
     // The win.
-    /// GOOD of PREEMPT or RESERVE is not "I hold it": the state is read back.
-    TakeIsReadBack,
     /// A PREEMPT or RESERVE without a definite answer is followed by a look, never by a guess.
     UnknownTakeLooksAgain,
     /// The old owner's writes are out of the way before the log may be read.

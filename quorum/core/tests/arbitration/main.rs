@@ -8,6 +8,7 @@
 mod alone;
 mod checkers;
 mod disk;
+mod guards;
 mod rng;
 mod script;
 mod setup;

@@ -134,7 +134,7 @@ impl Persistent {
 
     pub(crate) fn handle(&mut self, now: Instant, input: Input) {
         self.desk.now = self.desk.now.max(now);
-        if self.stop_when_over() {
+        if matches!(self.phase, Phase::Stopped(_)) || self.stop_when_over() {
             return;
         }
         match input {

@@ -77,6 +77,9 @@ impl Paths {
             return false;
         };
         let changed = path.up != usable;
+        if !changed && !path.failed {
+            return false;
+        }
         path.up = usable;
         path.failed = false;
         path.tried.clear();

@@ -191,6 +191,8 @@ impl Persistent {
         let barrier = !win.settle_only;
         let retake = win.retake.clone();
         self.attentions = Attentions::default();
+        // Whoever is served hears of its disk only now.
+        self.fed_at = self.desk.now;
         let now = self.desk.now;
         let tenure = match retake {
             Some(retake) => self.retaken(key, retake, sent_at),

@@ -25,6 +25,9 @@ use scsi::reservation::ResetScope;
 /// sixteen resets the disk once.
 const WAITS_MAX: u32 = 16;
 
+/// How often a reset without a definite end is sent before the conflict behind it counts as lost.
+const UNSURE_RESETS_MAX: u32 = 3;
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Contention {
     stage: Stage,
@@ -36,6 +39,8 @@ pub(super) struct Contention {
     poll_at: Instant,
     /// How often the wait has begun.
     waits: u32,
+    /// How often the reset came to no definite end.
+    unsure_resets: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -83,6 +88,7 @@ impl Spc2 {
             polled_at: now,
             poll_at: now,
             waits: 0,
+            unsure_resets: 0,
         });
         self.ask(Verb::TestUnitReady);
     }
@@ -161,6 +167,11 @@ impl Spc2 {
         match answer {
             // A reset that takes effect late raises an attention, which starts the wait over.
             Answer::Done(_) | Answer::OutcomeUnknown(_) => {
+                if matches!(answer, Answer::Done(_)) {
+                    contention.unsure_resets = 0;
+                } else {
+                    contention.unsure_resets += 1;
+                }
                 contention.since = now;
                 if drain {
                     contention.stage = Stage::Draining;
@@ -178,6 +189,10 @@ impl Spc2 {
     }
 
     fn drained(&mut self, sent_at: Instant, answer: &Answer) {
+        let Phase::Contention(contention) = &self.phase else {
+            return;
+        };
+        let unsure = contention.unsure_resets;
         match answer {
             Answer::Done(_) => {
                 self.begin_wait(self.desk.now);
@@ -185,6 +200,8 @@ impl Spc2 {
                     contention.polled_at = sent_at;
                 }
             }
+            // Perhaps the owner has reserved again; perhaps there was no reset at all.
+            Answer::Conflict { .. } if (1..UNSURE_RESETS_MAX).contains(&unsure) => self.reset(),
             Answer::Conflict { .. } => self.lost(),
             Answer::Attention(_)
             | Answer::Refused(_)
@@ -259,8 +276,7 @@ impl Spc2 {
 
     fn polled_well(&mut self, sent_at: Instant) {
         let times = self.desk.config.times;
-        let gap_restarts = self.desk.stands(Guard::Spc2PollGapRestartsWait)
-            && self.desk.stands(Guard::Spc2PollsWhileWaiting);
+        let gap_restarts = self.desk.stands(Guard::Spc2PollGapRestartsWait);
         let now = self.desk.now;
         let Phase::Contention(contention) = &mut self.phase else {
             return;

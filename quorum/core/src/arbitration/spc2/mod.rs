@@ -105,7 +105,7 @@ impl Spc2 {
 
     pub(crate) fn handle(&mut self, now: Instant, input: Input) {
         self.desk.now = self.desk.now.max(now);
-        if self.stop_when_over() {
+        if matches!(self.phase, Phase::Stopped(_)) || self.stop_when_over() {
             return;
         }
         match input {

@@ -113,6 +113,8 @@ impl Spc2 {
         };
         let barrier = win.barrier != Some(BarrierKind::SettleOnly);
         let now = self.desk.now;
+        // Whoever is served hears of its disk only now.
+        self.fed_at = now;
         let tenure = Tenure::begin(&mut self.desk, None, sent_at, now, barrier);
         self.errand = Errand::default();
         self.phase = Phase::Owning(Owning::new(tenure));
