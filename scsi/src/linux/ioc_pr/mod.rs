@@ -144,7 +144,10 @@ impl<C: Calls> IocPr<C> {
         )));
         for _ in 0..READS_MAX {
             let (generation, keys) = self.read_keys()?;
-            let (result, held) = self.calls.read_reservation().map_err(|e| self.error(e))?;
+            let (result, held) = self
+                .calls
+                .read_reservation()
+                .map_err(|error| self.read_error(error))?;
             self.check(result)?;
             let reservation = reservation_of(&held)?;
             let state = PersistentState {
@@ -165,7 +168,10 @@ impl<C: Calls> IocPr<C> {
         let mut room = KEYS_FIRST;
         for _ in 0..READS_MAX {
             let mut keys = vec![0; room];
-            let (result, header) = self.calls.read_keys(&mut keys).map_err(|e| self.error(e))?;
+            let (result, header) = self
+                .calls
+                .read_keys(&mut keys)
+                .map_err(|error| self.read_error(error))?;
             self.check(result)?;
             let there_are = usize::try_from(header.num_keys).unwrap_or(usize::MAX);
             if there_are <= room {
@@ -194,6 +200,15 @@ impl<C: Calls> IocPr<C> {
             | Answer::OutcomeUnknown(_)
             | Answer::NotSent(_)) => Err(answer),
         }
+    }
+
+    /// The arguments of a read are always valid: a kernel that does not know the number says so in one of
+    /// two ways, by the driver below (sd of 6.1: EINVAL; others: ENOTTY).
+    fn read_error(&self, error: Errno) -> Answer {
+        if error == Errno::EINVAL {
+            return Answer::Unsupported;
+        }
+        self.error(error)
     }
 
     fn error(&self, error: Errno) -> Answer {

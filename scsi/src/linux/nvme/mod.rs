@@ -7,6 +7,8 @@
 //! * the registrant is the host (its identifier), not the path: all its controllers share one registration;
 //! * a report is whole, or an error;
 //! * a positive result is an NVMe status, never success;
+//! * the node is opened read-only: on Linux 7.3 anybody who may open it so may read the report, and changes
+//!   take CAP_SYS_ADMIN (measured);
 //! * there are no attentions, no SPC-2, no resets and no CLEAR TASK SET this way.
 
 mod calls;
