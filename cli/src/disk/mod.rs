@@ -10,6 +10,7 @@
 
 pub(crate) mod capabilities;
 pub(crate) mod change;
+mod check;
 pub(crate) mod condition;
 pub(crate) mod diff;
 pub(crate) mod guard;
@@ -50,6 +51,8 @@ enum Verb {
     List(list::Args),
     /// Explain a disk: what it is, who is registered, who holds what
     Show(show::Args),
+    /// Can it be trusted as a quorum disk? Reads only, unless told otherwise
+    Check(check::Args),
     /// Stream what changes
     Watch(watch::Args),
     /// Persistent reservations (SCSI-3, NVMe)
@@ -70,6 +73,7 @@ impl Args {
         match self.verb {
             Verb::List(args) => args.run(context),
             Verb::Show(args) => args.run(context),
+            Verb::Check(args) => args.run(context),
             Verb::Watch(args) => args.run(context),
             Verb::Pr(args) => args.run(context),
             Verb::Scsi2(args) => args.run(context),

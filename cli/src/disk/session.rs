@@ -118,6 +118,11 @@ impl Session {
         &self.disk.name
     }
 
+    /// How long one command may take.
+    pub(crate) fn bound(&self) -> Duration {
+        self.bound
+    }
+
     /// Which disk this is.
     pub(crate) fn about(&self) -> About {
         About {
