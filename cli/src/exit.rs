@@ -146,7 +146,7 @@ pub(crate) enum Outcome {
     None,
     /// It may or may not have happened.
     Unknown,
-    /// It happened, and something went wrong afterwards.
+    /// What was sent was performed, all of it or a part, and something went wrong afterwards.
     Done,
 }
 
@@ -167,7 +167,7 @@ impl Outcome {
             Self::Unknown => Some(
                 "OUTCOME UNKNOWN: the change may or may not have happened, or may happen later",
             ),
-            Self::Done => Some("the change was made"),
+            Self::Done => Some("what was sent before was performed"),
         }
     }
 }
@@ -368,7 +368,7 @@ impl Failure {
 
 fn held_by(holder: Option<&Reservation>) -> String {
     match holder {
-        None => " (the disk does not say with whom)".to_owned(),
+        None => String::new(),
         Some(Reservation { key: None, kind }) => format!(" with a {} reservation", kind.words()),
         Some(Reservation {
             key: Some(key),

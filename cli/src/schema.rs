@@ -3,11 +3,31 @@
 use crate::Context;
 use crate::exit::{Exit, Failure};
 
+/// A schema by its name: the file of that name.
+macro_rules! schema {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../schemas/", $name, ".json")))
+    };
+}
+
 /// Every schema, by the name that documents carry (`schema: "NAME/1"`).
 const SCHEMAS: &[(&str, &str)] = &[
-    ("arbitrate", include_str!("../schemas/arbitrate.json")),
-    ("demo", include_str!("../schemas/demo.json")),
-    ("error", include_str!("../schemas/error.json")),
+    schema!("arbitrate"),
+    schema!("common"),
+    schema!("demo"),
+    schema!("error"),
+    schema!("disk-list"),
+    schema!("disk-show"),
+    schema!("disk-check"),
+    schema!("disk-check-cleanup"),
+    schema!("disk-watch"),
+    schema!("disk-change"),
+    schema!("disk-plan"),
+    schema!("disk-pr-keys"),
+    schema!("disk-pr-holder"),
+    schema!("disk-pr-status"),
+    schema!("disk-pr-capabilities"),
+    schema!("disk-pr-audit"),
 ];
 
 /// `qctl schema`.

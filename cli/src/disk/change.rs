@@ -151,41 +151,43 @@ fn judge(
     after: &Condition,
     disk: &str,
 ) -> Option<Failure> {
-    let performed = commands.iter().filter(|command| command.performed).count();
-    let Some(failure) = failure else {
-        return (change.expectation)(after)
-            .err()
-            .map(|failure| match failure.outcome {
-                Outcome::None => failure.outcome(Outcome::Done),
-                Outcome::Unknown | Outcome::Done => failure,
-            });
+    let Some(mut failure) = failure else {
+        return (change.expectation)(after).err();
     };
-    match failure.outcome {
-        // Earlier commands of the same change were performed: saying "nothing was changed" would be wrong.
-        Outcome::None if performed > 0 => Some(Failure {
-            message: format!(
-                "{} (after {performed} of {} commands of this change)",
-                failure.message,
-                change.steps.len()
-            ),
-            outcome: Outcome::Done,
-            next: format!("qctl disk pr audit {disk}   (what is registered on which path)"),
-            ..failure
-        }),
-        Outcome::None | Outcome::Unknown | Outcome::Done => Some(failure),
+    if let (Exit::Conflict, Some(reading)) = (failure.exit, after.reading()) {
+        let held = view::reservation_words(reading.state.reservation.as_ref());
+        failure.message = format!("{}; in force: {held}", failure.message);
     }
+    // Earlier commands of the same change were performed: "nothing was changed" would be wrong.
+    let performed = commands.iter().filter(|command| command.performed).count();
+    if failure.outcome == Outcome::None && performed > 0 {
+        failure.message = format!(
+            "{} (after {performed} of {} commands of this change)",
+            failure.message,
+            change.steps.len()
+        );
+        failure.outcome = Outcome::Done;
+        failure.next = format!("qctl disk pr audit {disk}   (what is registered on which path)");
+    }
+    Some(failure)
+}
+
+/// GOOD was answered, and what reads back is not so, by nobody else's doing that could be seen.
+pub(crate) fn reads_otherwise(what: &str, disk: &str) -> Failure {
+    Failure::new(
+        Exit::Unknown,
+        format!("the disk answered GOOD, but {what}"),
+        format!("qctl disk show {disk}   (what is true now)"),
+    )
+    .outcome(Outcome::Unknown)
 }
 
 /// The state after a change. Unreadable, it is a failure: what was not read back is not done.
 pub(crate) fn read_back_of<'a>(after: &'a Condition, disk: &str) -> Result<&'a Reading, Failure> {
-    after.persistent.as_ref().map_err(|why| {
-        Failure::new(
-            Exit::Unknown,
-            format!("the disk answered GOOD, but the state could not be read back: {why}"),
-            format!("qctl disk show {disk}   (what is true now)"),
-        )
-        .outcome(Outcome::Unknown)
-    })
+    after
+        .persistent
+        .as_ref()
+        .map_err(|why| reads_otherwise(&format!("the state could not be read back: {why}"), disk))
 }
 
 impl Report for ChangeReport {

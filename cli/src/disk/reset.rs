@@ -13,7 +13,8 @@ use scsi::reservation::{ResetScope, Verb};
 /// `qctl disk reset`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-A reset ends an SPC-2 reservation and aborts every queued command; persistent reservations survive it.
+A reset ends an SPC-2 reservation and aborts every queued command; persistent reservations
+survive it.
 
 Examples:
   qctl disk reset DISK --lun                     prints what would happen, and a token

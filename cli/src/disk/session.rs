@@ -8,6 +8,7 @@ use super::opening;
 use super::own::{self, Own};
 use crate::Context;
 use crate::exit::Failure;
+use crate::{output, words};
 use scsi::disk::{Disk, Identity, Options, Way};
 use scsi::reservation::{
     Answer, Attention, Capabilities, Exchange, PersistentState, Registration, Reply, Verb,
@@ -65,6 +66,8 @@ pub(crate) struct Session {
     /// It.
     pub(crate) disk: Disk,
     bound: Duration,
+    /// `--trace`: say what is sent before it is sent, for it may never come back.
+    trace: bool,
 }
 
 /// The persistent-reservation state, and how it was read.
@@ -110,6 +113,7 @@ impl Session {
         Ok(Self {
             disk: opening::open(&arg.disk, &context.global, &options)?,
             bound: arg.timeout,
+            trace: context.global.trace,
         })
     }
 
@@ -133,7 +137,11 @@ impl Session {
 
     /// Performs one verb over one path. The attentions are the caller's to report.
     pub(crate) fn perform(&mut self, path: usize, verb: &Verb) -> Exchange {
-        self.disk.paths[path].reservations.perform(verb, self.bound)
+        let path = &mut self.disk.paths[path];
+        if self.trace {
+            output::trace(&format!("{}: -> {}", path.name, words::verb(verb)));
+        }
+        path.reservations.perform(verb, self.bound)
     }
 
     /// Performs one verb that reads, over the first path that answers.

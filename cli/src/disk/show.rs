@@ -9,7 +9,7 @@ use crate::Context;
 use crate::exit::{Exit, Failure};
 use crate::output::{Report, STRONG, WARN};
 use scsi::disk::Usage;
-use scsi::reservation::{Capabilities, Key};
+use scsi::reservation::{Capabilities, Key, Support};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -90,6 +90,8 @@ struct Show {
     condition: Condition,
     /// What a PREEMPT of each key that is not this host's would do.
     preempts: Vec<(Key, Vec<String>)>,
+    /// PREEMPT AND ABORT; else PREEMPT.
+    abort: bool,
 }
 
 impl Show {
@@ -99,19 +101,21 @@ impl Show {
             way: path.way.name(),
             nexus: path.nexus.as_ref().map(ToString::to_string),
         });
+        let abort = capabilities.is_none_or(|can| can.preempt_and_abort != Support::No);
         Self {
             about: session.about(),
             paths: paths.collect(),
             usages: session.disk.usages.clone(),
             remarks: session.disk.remarks.clone(),
             capabilities,
-            preempts: preempts(&condition),
+            preempts: preempts(&condition, abort),
+            abort,
             condition,
         }
     }
 }
 
-fn preempts(condition: &Condition) -> Vec<(Key, Vec<String>)> {
+fn preempts(condition: &Condition, abort: bool) -> Vec<(Key, Vec<String>)> {
     let Some(reading) = condition.reading() else {
         return Vec::new();
     };
@@ -127,7 +131,7 @@ fn preempts(condition: &Condition) -> Vec<(Key, Vec<String>)> {
         }
     }
     keys.into_iter()
-        .map(|key| (key, pr::effect_of_preempt(reading, key, true).words))
+        .map(|key| (key, pr::effect_of_preempt(reading, key, abort).words))
         .collect()
 }
 
@@ -190,8 +194,13 @@ impl Report for Show {
         }
         view::met_text(page, &self.condition.met)?;
         self.condition.text(page)?;
+        let verb = if self.abort {
+            "PREEMPT AND ABORT"
+        } else {
+            "PREEMPT"
+        };
         for (key, effects) in &self.preempts {
-            writeln!(page, "{STRONG}PREEMPT AND ABORT of {key} would{STRONG:#}")?;
+            writeln!(page, "{STRONG}{verb} of {key} would{STRONG:#}")?;
             for effect in effects {
                 writeln!(page, "  {effect}")?;
             }

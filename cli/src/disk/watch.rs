@@ -20,12 +20,13 @@ use std::time::Duration;
 /// `qctl disk watch`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Events: found, registration-added, registration-removed, holder-changed, generation, attention, reset, path.
+Events: found, registration-added, registration-removed, holder-changed, generation, attention,
+reset, path.
 Watching consumes the unit attentions of this host's paths, as any command does.
 
 Examples:
   qctl disk watch /dev/sdb
-  qctl --json disk watch /dev/sdb --interval 200ms --for 1m | jq -c 'select(.event==\"holder-changed\")'")]
+  qctl --json disk watch /dev/sdb --for 1m | jq -c 'select(.event==\"holder-changed\")'")]
 pub(crate) struct Args {
     #[command(flatten)]
     disk: DiskArg,

@@ -78,16 +78,21 @@ pub(super) fn clean_up(session: &mut Session) -> Result<Vec<Key>, Failure> {
 /// Unregisters every path of this host that has a check's key.
 pub(super) fn unregister_own(session: &mut Session) -> Result<(), Failure> {
     let reading = session.read()?;
-    let mine: Vec<(usize, Key)> = reading
-        .entries()
-        .filter(|(entry, _)| is_ours(entry.key))
-        .filter_map(|(entry, own)| match own {
-            Own::Path(path) => Some((path, entry.key)),
-            Own::Other | Own::Unknown => None,
-        })
-        .collect();
+    let mut mine = Vec::new();
+    let mut perhaps = Vec::new();
+    for (entry, own) in reading.entries().filter(|(entry, _)| is_ours(entry.key)) {
+        match own {
+            Own::Path(path) => mine.push((path, entry.key)),
+            Own::Unknown => perhaps.push(entry.key),
+            Own::Other => {}
+        }
+    }
     for (path, key) in mine {
         send(session, path, register(Some(key), None, false))?;
+    }
+    // Whose they are is not told: the disk refuses those of others with a conflict.
+    for key in perhaps {
+        session.perform(0, &register(Some(key), None, false));
     }
     Ok(())
 }

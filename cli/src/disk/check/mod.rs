@@ -37,7 +37,7 @@ Ends with 0 when the disk is fit or nothing speaks against it, with 36 when it i
 
 Examples:
   qctl disk check /dev/sdb                                    reads only
-  qctl disk check /dev/sdb --destructive --second /dev/sdc    tries the rules with two nexuses of one disk
+  qctl disk check /dev/sdb --destructive --second /dev/sdc    tries the rules with two nexuses
   qctl disk check /dev/sdb --destructive --leave-mark         before a power cycle of the target
   qctl disk check /dev/sdb --after-power-cycle                and after it
   qctl disk check /dev/sdb --cleanup                          after a check that was killed")]

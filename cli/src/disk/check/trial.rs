@@ -149,6 +149,8 @@ impl<'a> Trial<'a> {
             // A halt is a point that failed: it is in the list.
             let _halted: Result<(), Halt> = self.persistent();
             self.fill(&PERSISTENT);
+            // What a halt has left would answer for the rules of SPC-2.
+            let _left: Vec<String> = self.remove_keys();
         }
         if self.can.spc2 == Support::Yes {
             let _halted: Result<(), Halt> = self.spc2();
@@ -308,16 +310,7 @@ impl<'a> Trial<'a> {
             self.first.perform(0, &Verb::Spc2Release);
         }
         if self.can.persistent == Support::Yes {
-            if let Some(second) = self.second.as_deref_mut()
-                && let Err(failure) = keys::unregister_own(second)
-            {
-                wrong.push(failure.message);
-            }
-            match keys::clean_up(self.first) {
-                Ok(left) if left.is_empty() => {}
-                Ok(left) => wrong.push(format!("left: {}", crate::args::list(&left))),
-                Err(failure) => wrong.push(failure.message),
-            }
+            wrong.extend(self.remove_keys());
         }
         match blocks::read(self.first, 0, self.lba, 1, &mut self.met) {
             Ok(bytes) if bytes == self.original => {}
@@ -337,6 +330,22 @@ impl<'a> Trial<'a> {
             ));
         }
         self.points.push(point);
+    }
+
+    /// Removes every key of a check from both nexuses; what went wrong.
+    fn remove_keys(&mut self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if let Some(second) = self.second.as_deref_mut()
+            && let Err(failure) = keys::unregister_own(second)
+        {
+            wrong.push(failure.message);
+        }
+        match keys::clean_up(self.first) {
+            Ok(left) if left.is_empty() => {}
+            Ok(left) => wrong.push(format!("left: {}", crate::args::list(&left))),
+            Err(failure) => wrong.push(failure.message),
+        }
+        wrong
     }
 
     fn aptpl_is_active(&mut self) {

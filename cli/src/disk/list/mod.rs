@@ -4,19 +4,19 @@
 //! Nothing is opened and nothing is sent.
 
 mod privileges;
-mod sysfs;
 
 use super::view;
 use crate::Context;
 use crate::exit::{Exit, Failure};
 use crate::output::{BAD, FAINT, GOOD, Report, STRONG, WARN};
+use nix::unistd::AccessFlags;
 use privileges::Privileges;
-use scsi::disk::Identity;
+use scsi::disk::{Identity, Usage};
+use scsi::linux::{Listed, ListedKind, Roots};
 use scsi::reservation::ResetScope;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
-use sysfs::Host;
 
 /// `qctl disk list`.
 #[derive(clap::Args, Debug)]
@@ -32,17 +32,17 @@ pub(crate) struct Entry {
     /// `/dev/sdb`.
     pub(crate) name: String,
     /// Its generic node, `/dev/sg2`.
-    pub(crate) generic: Option<String>,
+    generic: Option<String>,
     /// What it is.
-    pub(crate) identity: Identity,
+    identity: Identity,
     /// `scsi`, `nvme` or `multipath`.
-    pub(crate) kind: &'static str,
+    kind: &'static str,
     /// The paths of a map.
-    pub(crate) paths: Vec<String>,
+    paths: Vec<String>,
     /// What on this host uses it.
-    pub(crate) uses: Vec<String>,
+    pub(crate) uses: Vec<Usage>,
     /// How this process may open it.
-    pub(crate) access: Access,
+    access: Access,
 }
 
 /// How a node may be opened.
@@ -69,25 +69,46 @@ impl Access {
 impl Args {
     /// Prints the disks.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
-        let host = Host::real();
-        let disks = host.disks().map_err(|error| {
-            Failure::new(
-                Exit::CannotOpen,
-                format!("/sys/block cannot be read: {error}"),
-                "is sysfs mounted?",
-            )
-        })?;
+        let disks = disks();
         let privileges = Privileges::of_this_process(Path::new("/proc/self/status"));
         context.output.report(&List { disks, privileges })?;
         Ok(Exit::Done)
     }
 }
 
-/// The WWIDs of all disks of this host. A host without sysfs has none.
+/// The disks of this host, by the kernel's names.
+fn disks() -> Vec<Entry> {
+    let listed = scsi::linux::list(&Roots::default());
+    listed.into_iter().map(Entry::of).collect()
+}
+
+impl Entry {
+    fn of(disk: Listed) -> Self {
+        let may = |flag| nix::unistd::access(Path::new(&disk.node), flag).is_ok();
+        let access = match (may(AccessFlags::R_OK), may(AccessFlags::W_OK)) {
+            (true, true) => Access::Write,
+            (true, false) => Access::Read,
+            (false, _) => Access::None,
+        };
+        Self {
+            kind: match disk.kind {
+                ListedKind::Scsi => "scsi",
+                ListedKind::Multipath => "multipath",
+                ListedKind::Nvme => "nvme",
+            },
+            name: disk.node,
+            generic: disk.generic,
+            identity: disk.identity,
+            paths: disk.paths,
+            uses: disk.usages,
+            access,
+        }
+    }
+}
+
+/// The WWIDs of all disks of this host, each once.
 pub(crate) fn wwids() -> Vec<String> {
-    let mut wwids: Vec<String> = Host::real()
-        .disks()
-        .unwrap_or_default()
+    let mut wwids: Vec<String> = disks()
         .into_iter()
         .filter_map(|disk| disk.identity.wwid)
         .collect();
@@ -113,8 +134,7 @@ pub(crate) fn neighbours(identity: &Identity, scope: ResetScope) -> Vec<Entry> {
                 }
         })
     };
-    let disks = Host::real().disks().unwrap_or_default();
-    disks.into_iter().filter(reached).collect()
+    disks().into_iter().filter(reached).collect()
 }
 
 struct List {
@@ -155,7 +175,7 @@ fn entry_json(disk: &Entry) -> Value {
     value["kind"] = json!(disk.kind);
     value["generic"] = json!(disk.generic);
     value["paths"] = json!(disk.paths);
-    value["uses"] = json!(disk.uses);
+    value["uses"] = view::usages_json(&disk.uses);
     value["access"] = json!(disk.access.name());
     value
 }

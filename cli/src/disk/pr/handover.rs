@@ -18,8 +18,8 @@ use scsi::wire::transport_id::TransportId;
 /// `qctl disk pr move`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-REGISTER AND MOVE: this host, the holder, hands its reservation to another nexus, which is registered
-under the new key. It cannot be done with the types of all registrants.
+REGISTER AND MOVE: this host, the holder, hands its reservation to another nexus, which is
+registered under the new key. It cannot be done with the types of all registrants.
 
 Examples:
   qctl disk pr move DISK --to iqn.2026-01.example:node2 --target-port 1 --new-key 0x1a2c --dry-run")]
@@ -51,8 +51,8 @@ pub(crate) struct MoveArgs {
 /// `qctl disk pr replace-lost`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-REPLACE LOST RESERVATION, for a disk that says that it lost its reservations. Every registration that is
-left goes; this host is registered under the new key and holds.
+REPLACE LOST RESERVATION, for a disk that says that it lost its reservations. Every registration
+that is left goes; this host is registered under the new key and holds.
 
 Examples:
   qctl disk pr replace-lost DISK --new-key 0x1a2c --type we --dry-run")]
@@ -127,14 +127,9 @@ fn is_moved(after: &Condition, new: Key, disk: &str) -> Result<(), Failure> {
     if state.is_held_by(new) {
         return Ok(());
     }
-    Err(Failure::new(
-        Exit::Miscompare,
-        format!(
-            "the disk answered GOOD, but {new} does not hold: {}",
-            view::reservation_words(state.reservation.as_ref())
-        ),
-        format!("qctl disk show {disk}   (what is true now)"),
-    ))
+    let held = view::reservation_words(state.reservation.as_ref());
+    let what = format!("{new} does not hold; in force: {held}");
+    Err(change::reads_otherwise(&what, disk))
 }
 
 impl ReplaceLostArgs {

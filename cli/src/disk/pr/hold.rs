@@ -7,7 +7,7 @@ use crate::disk::change::{self, Change, Step};
 use crate::disk::condition::Condition;
 use crate::disk::session::{DiskArg, Session};
 use crate::disk::view;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupts;
 use scsi::reservation::{Reservation, ReservationType, Verb};
 
@@ -32,8 +32,8 @@ pub(crate) struct ReserveArgs {
 /// `qctl disk pr release`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Only the holder can release. A disk answers GOOD to a registered nexus that does not hold, and does
-nothing; qctl looks first, says so, and ends with 24.
+Only the holder can release. A disk answers GOOD to a registered nexus that does not hold, and
+does nothing; qctl looks first, says so, and ends with 24.
 
 Examples:
   qctl disk pr release /dev/sdb")]
@@ -88,14 +88,18 @@ pub(super) fn is_held(
     if state.reservation.is_some_and(|held| held.kind == kind) && state.is_held_by(actor.key) {
         return Ok(());
     }
+    let Some(held) = state.reservation else {
+        return Err(change::reads_otherwise("nobody holds a reservation", disk));
+    };
     Err(Failure::new(
         Exit::Conflict,
         format!(
             "the disk answered GOOD, but the reservation reads: {}",
-            view::reservation_words(state.reservation.as_ref())
+            view::reservation_words(Some(&held))
         ),
         format!("qctl disk show {disk}   (another may have taken it just now)"),
-    ))
+    )
+    .outcome(Outcome::Done))
 }
 
 impl ReleaseArgs {
@@ -146,10 +150,9 @@ fn is_released(after: &Condition, held: Reservation, disk: &str) -> Result<(), F
     let reading = change::read_back_of(after, disk)?;
     // Another may hold it by now: then it was released all the same.
     if reading.state.reservation == Some(held) {
-        return Err(Failure::new(
-            Exit::Miscompare,
-            "the disk answered GOOD, but the reservation is still there",
-            format!("qctl disk show {disk}   (what is true now)"),
+        return Err(change::reads_otherwise(
+            "the reservation is still there",
+            disk,
         ));
     }
     Ok(())

@@ -18,8 +18,9 @@ pub(crate) use preempt::effect_of_preempt;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Keys are 0x and hexadecimal digits, node:N, or nexus:NAME as `qctl disk show` prints it.
-Types: we, ea (the holder alone), we-ro, ea-ro (every registrant), we-ar, ea-ar (every registrant holds).
-Dangerous verbs (clear, preempt, move, replace-lost, repair) print their plan and end with 107 without --yes.
+Types: we, ea (the holder alone), we-ro, ea-ro (every registrant), we-ar, ea-ar (every registrant
+holds). Dangerous verbs (clear, preempt, move, replace-lost, repair) print their plan and end
+with 107 without --yes.
 
 Examples:
   qctl disk pr register DISK --key 0x1          this host registers

@@ -21,7 +21,8 @@ use scsi::reservation::{Key, ReservationType, Verb};
 /// `qctl disk pr clear`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-This host must be registered. Every other host loses its registration and is told so by an attention.
+This host must be registered. Every other host loses its registration, and is told so by an
+attention.
 
 Examples:
   qctl disk pr clear DISK                       prints what would happen, and a token
@@ -39,8 +40,9 @@ pub(crate) struct ClearArgs {
 /// `qctl disk pr preempt`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-This host must be registered. Preempting the holder takes its reservation over; preempting anybody else
-removes its registrations and takes nothing. Without --no-abort its queued commands are aborted too.
+This host must be registered. Preempting the holder takes its reservation over; preempting
+anybody else removes its registrations and takes nothing. Without --no-abort its queued commands
+are aborted too.
 
 Examples:
   qctl disk pr preempt DISK --victim 0x1a2b     prints what would happen, and a token
@@ -122,14 +124,9 @@ fn is_cleared(after: &Condition, disk: &str) -> Result<(), Failure> {
     if state.reservation.is_none() {
         return Ok(());
     }
-    Err(Failure::new(
-        Exit::Miscompare,
-        format!(
-            "the disk answered GOOD, but a reservation is there: {}",
-            view::reservation_words(state.reservation.as_ref())
-        ),
-        format!("qctl disk show {disk}   (another may have taken it just now)"),
-    ))
+    let held = view::reservation_words(state.reservation.as_ref());
+    let what = format!("a reservation is there (another may have taken it just now): {held}");
+    Err(change::reads_otherwise(&what, disk))
 }
 
 impl PreemptArgs {
@@ -250,11 +247,8 @@ fn is_preempted(
 ) -> Result<(), Failure> {
     let state = &change::read_back_of(after, disk)?.state;
     if state.has_key(victim) {
-        return Err(Failure::new(
-            Exit::Miscompare,
-            format!("the disk answered GOOD, but {victim} is registered (still, or again)"),
-            format!("qctl disk watch {disk}   (shows it if it comes back)"),
-        ));
+        let what = format!("{victim} is registered (still, or again)");
+        return Err(change::reads_otherwise(&what, disk));
     }
     if takes {
         hold::is_held(after, actor, kind, disk)

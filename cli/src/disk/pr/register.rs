@@ -15,8 +15,8 @@ use scsi::wire::transport_id::TransportId;
 /// `qctl disk pr register`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Every path of this host is registered, with one key. A path that is registered already is left alone
-when it has that key, and wants --replace when it has another.
+Every path of this host is registered, with one key. A path that is registered already is left
+alone when it has that key, and wants --replace when it has another.
 
 Examples:
   qctl disk pr register /dev/sdb --key 0x1a2b --aptpl
@@ -48,8 +48,8 @@ pub(crate) struct RegisterArgs {
 /// `qctl disk pr unregister`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Every path of this host that is registered is unregistered. A reservation that one of them holds is
-released with it.
+Every path of this host that is registered is unregistered. A reservation that one of them holds
+is released with it.
 
 Examples:
   qctl disk pr unregister /dev/sdb
@@ -187,11 +187,8 @@ fn is_registered(after: &Condition, key: Key, paths: &[usize], disk: &str) -> Re
         })
     });
     if missing {
-        return Err(Failure::new(
-            Exit::Miscompare,
-            format!("the disk answered GOOD, but {key} is not registered for every path now"),
-            format!("qctl disk pr audit {disk}   (what is registered on which path)"),
-        ));
+        let what = format!("{key} is not registered for every path now");
+        return Err(change::reads_otherwise(&what, disk));
     }
     Ok(())
 }
@@ -247,10 +244,9 @@ fn is_unregistered(after: &Condition, paths: &[usize], disk: &str) -> Result<(),
         .iter()
         .any(|own| matches!(own, Own::Path(path) if paths.contains(path)));
     if left {
-        return Err(Failure::new(
-            Exit::Miscompare,
-            "the disk answered GOOD, but this host is still registered",
-            format!("qctl disk show {disk}   (what is true now)"),
+        return Err(change::reads_otherwise(
+            "this host is still registered",
+            disk,
         ));
     }
     Ok(())

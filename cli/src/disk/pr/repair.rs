@@ -15,8 +15,8 @@ use scsi::reservation::{Key, RegisterOptions, Verb};
 /// `qctl disk pr repair`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-A path that is not registered gets the key of this host's other paths; a path that has another key gets
-it in its place. What belongs to other nexuses is only told.
+A path that is not registered gets the key of this host's other paths; a path that has another
+key gets it in its place. What belongs to other nexuses is only told.
 
 Examples:
   qctl disk pr repair /dev/mapper/quorum            prints what it would do, and a token
@@ -112,9 +112,6 @@ fn is_repaired(after: &Condition, paths: &[usize], key: Key, disk: &str) -> Resu
     if paths.iter().all(|path| mended(*path)) {
         return Ok(());
     }
-    Err(Failure::new(
-        Exit::Miscompare,
-        format!("the disk answered GOOD, but {key} is not registered on every path now"),
-        format!("qctl disk pr audit {disk}   (what is registered on which path)"),
-    ))
+    let what = format!("{key} is not registered on every path now");
+    Err(change::reads_otherwise(&what, disk))
 }

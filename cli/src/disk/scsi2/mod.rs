@@ -10,7 +10,7 @@ use super::change::{self, Change, Step};
 use super::condition::{Admission, Condition};
 use super::session::{DiskArg, Session};
 use crate::Context;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupts;
 use hold::Ended;
 use scsi::disk::Way;
@@ -40,9 +40,10 @@ enum Scsi2 {
 /// `qctl disk scsi2 reserve`, and `qctl disk reserve`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The reservation ends with RELEASE, any reset, a power loss of the target, or the loss of the session; over
-iscsi:// it ends with this program, so --hold or a command is needed there. Held, it is looked after: when
-a reset or another host takes it away, the command is ended and the exit code is 106.
+The reservation ends with RELEASE, any reset, a power loss of the target, or the loss of the
+session; over iscsi:// it ends with this program, so --hold or a command is needed there. Held, it
+is looked after: when a reset or another host takes it away, the command is ended and the exit
+code is 106.
 
 Examples:
   qctl disk scsi2 reserve /dev/sdb
@@ -182,17 +183,13 @@ fn is_admitted(after: &Condition, disk: &str) -> Result<(), Failure> {
             Exit::Conflict,
             "the disk answered GOOD to RESERVE, but this path is shut out now",
             format!("qctl disk show {disk}   (a reset and another host may have come between)"),
-        )),
+        )
+        .outcome(Outcome::Done)),
         Some(Admission::Unclear(why)) => Err(unread(why, disk)),
         None => Err(unread("nobody asked", disk)),
     }
 }
 
 fn unread(why: &str, disk: &str) -> Failure {
-    Failure::new(
-        Exit::Unknown,
-        format!("the disk answered GOOD to RESERVE, but that could not be read back: {why}"),
-        format!("qctl disk show {disk}   (what is true now)"),
-    )
-    .outcome(crate::exit::Outcome::Unknown)
+    change::reads_otherwise(&format!("that could not be read back: {why}"), disk)
 }
