@@ -279,6 +279,86 @@ impl Report for Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Global;
+    use crate::disk::change::Step;
+    use crate::disk::guard;
+    use crate::disk::session::sessions;
+    use crate::output::{Colour, Output};
+    use scsi::disk::{Usage, UsageKind};
+    use scsi::reservation::{Key, Verb};
+
+    /// What comes of CLEAR on a disk of this name and with these uses, when the operator says this.
+    fn clear(name: &str, usages: &[Usage], wwid: Option<&str>, yes: bool) -> Result<bool, String> {
+        let directory = sessions::directory(&format!("plan{}{yes}", name.replace('/', "-")));
+        let mut session = sessions::multipath(&directory, &["a"]);
+        session.disk.name = name.to_owned();
+        session.disk.usages = usages.to_vec();
+        session.disk.identity.wwid = Some("naa.5000".to_owned());
+        let condition = Condition::read(&mut session);
+        let change = Change {
+            name: "PR CLEAR",
+            steps: vec![Step {
+                path: 0,
+                verb: Verb::Clear {
+                    key: Key::new(1).unwrap(),
+                },
+            }],
+            expectation: Box::new(|_| Ok(())),
+            spc2: false,
+            remarks: Vec::new(),
+        };
+        let refusals = guard::in_use(&session);
+        let plan = Plan::new(&session, &condition, &change, Vec::new(), refusals);
+        let consent = Consent {
+            yes,
+            token: None,
+            wwid: wwid.map(str::to_owned),
+            dry_run: false,
+        };
+        let mut context = Context {
+            output: Output::new(false, Colour::Never),
+            global: Global {
+                json: false,
+                trace: false,
+                color: Colour::Never,
+                fault: None,
+            },
+        };
+        let given = consent.given(&session, &mut context, plan);
+        std::fs::remove_dir_all(directory).unwrap();
+        given.map_err(|failure| {
+            assert_eq!(failure.exit, Exit::Unsafe);
+            failure.message
+        })
+    }
+
+    #[test]
+    fn a_disk_in_use_on_this_host_is_refused_whatever_is_said() {
+        let mounted = Usage {
+            node: "/dev/sdb1".to_owned(),
+            kind: UsageKind::Mounted {
+                at: "/srv".to_owned(),
+                file_system: "ext4".to_owned(),
+            },
+        };
+        let why = clear("/dev/sdb", &[mounted], Some("naa.5"), true).unwrap_err();
+        assert_eq!(
+            why,
+            "PR CLEAR is refused: this disk is in use on this host: /dev/sdb1 is mounted on /srv (ext4)"
+        );
+    }
+
+    #[test]
+    fn a_name_that_may_move_wants_the_wwid_beside_yes() {
+        let why = clear("/dev/sg3", &[], None, true).unwrap_err();
+        assert!(why.contains("wants --wwid"), "{why}");
+        assert_eq!(clear("/dev/sg3", &[], Some("naa.5"), true), Ok(true));
+        let why = clear("/dev/sg3", &[], Some("naa.6"), true).unwrap_err();
+        assert!(why.contains("has the WWID naa.5000"), "{why}");
+        assert_eq!(clear("/dev/disk/by-id/x", &[], None, true), Ok(true));
+        let why = clear("/dev/disk/by-id/x", &[], None, false).unwrap_err();
+        assert!(why.contains("wants --yes"), "{why}");
+    }
 
     #[test]
     fn kernel_names_are_unstable_and_links_are_not() {

@@ -219,3 +219,33 @@ fn no_paths(name: &str) -> Failure {
         "`qctl disk list` shows the paths that are there",
     )
 }
+
+/// Sessions for the tests of this crate.
+#[cfg(test)]
+pub(super) mod sessions {
+    use super::*;
+    use std::path::{Path, PathBuf};
+
+    /// A directory of a test's own.
+    pub(in crate::disk) fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("qctl-{name}-{}", std::process::id()));
+        drop(std::fs::remove_dir_all(&path));
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// One emulated disk that this host sees through several nexuses.
+    pub(in crate::disk) fn multipath(directory: &Path, nexuses: &[&str]) -> Session {
+        let mut disks = nexuses.iter().map(|nexus| {
+            let name = format!("emu:{}?nexus={nexus}", directory.join("q").display());
+            scsi::disk::open(&name, &Options::default()).unwrap()
+        });
+        let mut disk = disks.next().unwrap();
+        disk.paths.extend(disks.flat_map(|disk| disk.paths));
+        Session {
+            disk,
+            bound: Duration::from_secs(60),
+            trace: false,
+        }
+    }
+}

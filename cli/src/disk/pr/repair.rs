@@ -115,3 +115,99 @@ fn is_repaired(after: &Condition, paths: &[usize], key: Key, disk: &str) -> Resu
     let what = format!("{key} is not registered on every path now");
     Err(change::reads_otherwise(&what, disk))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::session::sessions;
+    use scsi::reservation::Answer;
+
+    fn register(session: &mut Session, path: usize, key: u64) {
+        let verb = Verb::Register {
+            existing: None,
+            new: Key::new(key),
+            options: RegisterOptions::default(),
+        };
+        let answer = session.perform(path, &verb).answer;
+        assert!(matches!(answer, Answer::Done(_)), "{answer:?}");
+    }
+
+    /// What `audit` finds, and what is left of it after `repair` has sent its steps.
+    fn found_and_left(session: &mut Session) -> (Vec<Finding>, Vec<Finding>) {
+        let args = Args {
+            disk: DiskArg {
+                disk: String::new(),
+                timeout: session.bound(),
+                via: None,
+            },
+            aptpl: false,
+            consent: Consent {
+                yes: true,
+                token: None,
+                wwid: None,
+                dry_run: false,
+            },
+        };
+        let reading = session
+            .read()
+            .unwrap_or_else(|why| panic!("{}", why.message));
+        let found = audit::findings(session, &reading);
+        let key = audit::own_key(&reading).unwrap();
+        for step in found.iter().filter_map(|finding| args.step(finding, key)) {
+            let answer = session.perform(step.path, &step.verb).answer;
+            assert!(matches!(answer, Answer::Done(_)), "{answer:?}");
+        }
+        let reading = session
+            .read()
+            .unwrap_or_else(|why| panic!("{}", why.message));
+        (found, audit::findings(session, &reading))
+    }
+
+    #[test]
+    fn a_path_that_is_not_registered_gets_the_key_of_the_others() {
+        let directory = sessions::directory("repair-unregistered");
+        let mut session = sessions::multipath(&directory, &["a", "b"]);
+        register(&mut session, 0, 0xa);
+        assert_eq!(
+            found_and_left(&mut session),
+            (vec![Finding::PathUnregistered { path: 1 }], vec![])
+        );
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_path_with_another_key_gets_the_holders() {
+        let directory = sessions::directory("repair-differs");
+        let mut session = sessions::multipath(&directory, &["a", "b"]);
+        register(&mut session, 0, 0xa);
+        register(&mut session, 1, 0xb);
+        let key = Key::new(0xb).unwrap();
+        let kind = scsi::reservation::ReservationType::WriteExclusive;
+        session.perform(1, &Verb::Reserve { key, kind });
+        assert_eq!(
+            found_and_left(&mut session),
+            (
+                vec![Finding::PathDiffers {
+                    path: 0,
+                    has: Key::new(0xa).unwrap(),
+                    wanted: key,
+                }],
+                vec![]
+            )
+        );
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn what_belongs_to_another_nexus_is_told_and_left_alone() {
+        let directory = sessions::directory("repair-elsewhere");
+        let mut session = sessions::multipath(&directory, &["a"]);
+        let mut other = sessions::multipath(&directory, &["other"]);
+        register(&mut session, 0, 0xa);
+        register(&mut other, 0, 0xa);
+        let (found, left) = found_and_left(&mut session);
+        assert_eq!(found, left);
+        assert!(matches!(found.as_slice(), [Finding::KeyElsewhere { .. }]));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}
