@@ -245,7 +245,7 @@ fn scsi_device(link: &Path) -> Option<PathBuf> {
     (is_scsi && device.join("vendor").exists()).then_some(device)
 }
 
-/// PERIPHERAL DEVICE TYPE (SPC-4 table 140): disks only.
+/// PERIPHERAL DEVICE TYPE (SPC-4 6.6.2): disks only.
 fn scsi_disk(name: &str, device: PathBuf) -> Result<Found, OpenError> {
     let peripheral = sysfs::number::<u8>(&device.join("type"));
     let other = match peripheral {

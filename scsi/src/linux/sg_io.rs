@@ -37,7 +37,7 @@ mod call {
     nix::ioctl_readwrite_bad!(sg_scsi_reset, SG_SCSI_RESET, i32);
 }
 
-/// The longest sense data of SPC-4 (4.5.1).
+/// The longest sense data of SPC-4 (4.5: 252 bytes).
 const SENSE_MAX: usize = 252;
 
 /// How much later than the caller the kernel gives up.

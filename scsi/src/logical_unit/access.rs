@@ -1,7 +1,7 @@
 //! Who may do what under another's reservation: the access tables.
 //!
 //! Every command is in one class; two small tables say what each class meets. Admission is decided when a
-//! command is accepted (SAM-5: when it enters the enabled state). One that was admitted and waits may still run
+//! command is accepted (SPC-4 5.13.1: when its processing begins). One that was admitted and waits may still run
 //! after its nexus lost its rights: that is why PREEMPT AND ABORT exists.
 
 use super::behaviour::Difference;
@@ -10,7 +10,7 @@ use super::persistent::{Persistent, Surroundings};
 use crate::reservation::ReservationType;
 use crate::wire::cdb::{Command, PrOutAction};
 
-/// What a command is to the tables (SPC-4 table 65, SBC-3 table 13, SPC-2 table 9).
+/// What a command is to the tables (SPC-4 tables 65 and 66, SBC-3 and SPC-2, Reservations).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Class {
     /// INQUIRY: passes everywhere.
@@ -97,7 +97,7 @@ pub(super) fn is_admitted(
     }
 }
 
-/// Under an SPC-2 reservation (SPC-2 table 9). Persistent reservation commands conflict for everybody,
+/// Under an SPC-2 reservation (SPC-2 5.5.1). Persistent reservation commands conflict for everybody,
 /// the holder too (SPC-2 5.5.1).
 fn passes_spc2(class: Class, is_holder: bool, around: &Surroundings<'_>) -> bool {
     match class {

@@ -1,4 +1,4 @@
-//! The Unit Attentions that wait for one nexus (SAM-5 5.14).
+//! The Unit Attentions that wait for one nexus (SAM-5, Unit attention conditions).
 //!
 //! ```text
 //!   establish ──► [29/03] [2A/03] [2A/05]  ──► the next command of the nexus (or REQUEST SENSE) takes the first
@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! * a queue holds at most [`ATTENTIONS_MAX`], and (but under `tgt`) each code at most once;
-//! * the 29h family comes before everything else, and lower qualifiers come first (SAM-5 5.14.1).
+//! * the 29h family comes before everything else, and lower qualifiers come first (SAM-5, the precedence
+//!   of unit attention conditions).
 
 use crate::reservation::Attention;
 

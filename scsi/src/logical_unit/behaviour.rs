@@ -106,7 +106,7 @@ impl Difference {
 differences! {
     // What a nexus meets before its command is looked at.
     EveryAttentionBeforeConflict "every-attention-before-conflict" [Lio, Tgt]
-        "Any attention is reported before RESERVATION CONFLICT. SAM-5 5.3.3 puts only those of the 29h family first."
+        "Any attention is reported before RESERVATION CONFLICT. SAM-5, Status precedence, puts only those of the 29h family first."
         "LIO: the attention check runs before the reservation check, measured; tgt: scsi_cmd_perform";
     UnsupportedBeforeAttention "unsupported-before-attention" [Lio]
         "An unknown operation code or an address out of range is refused before an attention or a conflict is looked at."
@@ -118,10 +118,10 @@ differences! {
         "REQUEST SENSE answers NO SENSE and leaves attentions waiting. SPC-4 6.39 reports and clears one."
         "tgt: spc_request_sense";
     AttentionsInOrderOfArrival "attentions-in-order-of-arrival" [Tgt]
-        "Attentions leave in the order in which they came, repeats included. SAM-5 5.14.1 puts resets first."
+        "Attentions leave in the order in which they came, repeats included. SAM-5 puts resets first."
         "tgt: ua_sense_add appends";
     NoNexusLossAttention "no-nexus-loss-attention" [Lio, Tgt]
-        "A nexus that was lost and comes back meets no 29/07. SAM-5 6.3.4 establishes it."
+        "A nexus that was lost and comes back meets no 29/07. SAM-5, I_T nexus loss, establishes it."
         "LIO: nothing raises 29/07; tgt: no such code";
     ResetAttentionIsPowerOn "reset-attention-is-power-on" [Tgt]
         "A reset raises 29/00 in place of 29/02 and 29/03."
@@ -132,10 +132,10 @@ differences! {
 
     // SPC-2 reservations.
     Spc2AdmitsOnlyInquiry "spc2-admits-only-inquiry" [Lio]
-        "Under another's SPC-2 reservation REQUEST SENSE, REPORT LUNS, READ CAPACITY and LOG SENSE conflict too. SPC-2 table 9 lets them pass."
+        "Under another's SPC-2 reservation REQUEST SENSE, REPORT LUNS, READ CAPACITY and LOG SENSE conflict too. SPC-2 lets them pass."
         "LIO: target_scsi2_reservation_check; READ CAPACITY measured through QEMU";
     Spc2AdmitsModeSense "spc2-admits-mode-sense" [Tgt]
-        "MODE SENSE passes under another's SPC-2 reservation. SPC-2 table 9 says conflict."
+        "MODE SENSE passes under another's SPC-2 reservation. SPC-2 says conflict."
         "tgt 1.0.85 under iscsi-test-cu, Reserve6.2Initiators fails for it";
     RegistrantsReserveConflicts "registrants-reserve-conflicts" [Lio]
         "RESERVE or RELEASE of a registrant that is not the holder conflicts under the registrants only and all registrants types. SPC-4 5.13.3 answers GOOD and does nothing."
@@ -149,10 +149,10 @@ differences! {
 
     // Access under a persistent reservation.
     NoDataPassesWriteExclusive "no-data-passes-write-exclusive" [Lio]
-        "Under a write exclusive type an unregistered nexus may do what transfers no data out, SYNCHRONIZE CACHE too. SBC-3 table 13 says conflict."
+        "Under a write exclusive type an unregistered nexus may do what transfers no data out, SYNCHRONIZE CACHE too. SBC-3 says conflict."
         "LIO: core_scsi3_pr_seq_non_holder asks for the data direction";
     LongReadCapacityConflicts "long-read-capacity-conflicts" [Lio]
-        "READ CAPACITY(16) conflicts where READ(10) does. SBC-3 table 13 always lets it pass."
+        "READ CAPACITY(16) conflicts where READ(10) does. SBC-3 always lets it pass."
         "LIO: SERVICE ACTION IN(16) is not among the allowed codes";
     RegistrantsMayModeSense "registrants-may-mode-sense" [Lio]
         "A registrant that does not hold an Exclusive Access reservation may MODE SENSE and REPORT SUPPORTED OPERATION CODES. SPC-4 table 65 says conflict."
@@ -160,22 +160,22 @@ differences! {
 
     // PERSISTENT RESERVE OUT: what is refused, and how.
     UnregisteredIsNotReady "unregistered-is-not-ready" [Lio]
-        "RESERVE, RELEASE, CLEAR and REGISTER AND MOVE of an unregistered nexus end with 02/08/00 while nothing is reserved. SPC-4 5.13 says RESERVATION CONFLICT."
+        "RESERVE, RELEASE, CLEAR and REGISTER AND MOVE of an unregistered nexus end with 02/08/00 while nothing is reserved. SPC-4 5.13.7 says RESERVATION CONFLICT."
         "LIO: TCM_LOGICAL_UNIT_COMMUNICATION_FAILURE";
     WrongReleaseConflicts "wrong-release-conflicts" [Lio]
-        "RELEASE with another type or scope than is held conflicts. SPC-4 5.13.11.2 says 05/26/04."
+        "RELEASE with another type or scope than is held conflicts. SPC-4 5.13.11.2.2 says 05/26/04."
         "LIO: core_scsi3_emulate_pro_release";
     IdleReleaseIgnoresKey "idle-release-ignores-key" [Lio, Tgt]
-        "RELEASE of a registrant that holds nothing is GOOD whatever its key. SPC-4 6.16.2 says conflict for a wrong key."
+        "RELEASE of a registrant that holds nothing is GOOD whatever its key. SPC-4 6.16.3 says conflict for a wrong key."
         "LIO, tgt: the key is compared after the holder";
     ReserveIgnoresKey "reserve-ignores-key" [Tgt]
-        "RESERVE does not compare the reservation key. SPC-4 5.13.9 says conflict for a wrong one."
+        "RESERVE does not compare the reservation key. SPC-4 6.16.3 says conflict for a wrong one."
         "tgt: spc_pr_reserve";
     BadScopeIsListField "bad-scope-is-list-field" [Lio]
         "A scope other than the logical unit is 05/26/00. SPC-4 6.16.2 has the scope in the CDB: 05/24/00."
         "LIO: core_scsi3_pro_reserve, core_scsi3_emulate_pro_preempt";
     BadListIsCdbField "bad-list-is-cdb-field" [Tgt]
-        "A parameter list that is too short, or whose bits are not supported, is 05/24/00. SPC-4 6.16.3 says 05/1A/00 and 05/26/00."
+        "A parameter list that is too short, or whose bits are not supported, is 05/24/00. SPC-4 6.16 says 05/1A/00 and 05/26/00."
         "tgt: check_pr_out_basic_parameter";
     NoPowerLossNoPorts "no-power-loss-no-ports" [Tgt]
         "APTPL, ALL_TG_PT and SPEC_I_PT are not there."
@@ -195,16 +195,16 @@ differences! {
 
     // PERSISTENT RESERVE OUT: what happens.
     FirstHolderFallsToPreempt "first-holder-falls-to-preempt" [Lio]
-        "Under an all registrants type, PREEMPT of the key whose nexus reserved takes the reservation over with the type given. SPC-4 5.13.11.4.4 removes the registrations and leaves the reservation."
+        "Under an all registrants type, PREEMPT of the key whose nexus reserved takes the reservation over with the type given. SPC-4 5.13.11.2.5 removes the registrations and leaves the reservation."
         "LIO: the key is compared with that of the recorded holder";
     PreemptSparesCaller "preempt-spares-caller" [Tgt]
-        "PREEMPT of one's own key leaves one's own registration. SPC-4 5.13.11.4.4 removes it where it does not hold."
+        "PREEMPT of one's own key leaves one's own registration. SPC-4 5.13.11.2.5 removes it where it does not hold."
         "tgt: spc_pr_preempt skips the caller";
     SharedPreemptSparesCaller "shared-preempt-spares-caller" [Lio]
         "The same, under an all registrants type only."
         "LIO: core_scsi3_emulate_pro_preempt skips the caller in that branch";
     PreemptOfNothingIsGood "preempt-of-nothing-is-good" [Tgt]
-        "PREEMPT of key 0 with nothing reserved is GOOD. SPC-4 5.13.11.4.1 says 05/26/00."
+        "PREEMPT of key 0 with nothing reserved is GOOD. SPC-4 5.13.11.2.4.1 says 05/26/00."
         "tgt: spc_pr_preempt looks at the key only beside a holder";
     UnregisteringIsNotCounted "unregistering-is-not-counted" [Lio]
         "Removing one's registration leaves PRGENERATION. SPC-4 6.15.2 counts it."
@@ -216,19 +216,19 @@ differences! {
         "PRGENERATION counts each port registered by SPEC_I_PT. SPC-4 6.15.2 counts the command."
         "LIO: __core_scsi3_add_registration";
     ClearTurnsAptplOff "clear-turns-aptpl-off" [Lio]
-        "CLEAR turns APTPL off. SPC-4 5.13.5 leaves it to the next REGISTER."
+        "CLEAR turns APTPL off. SPC-4 5.13.5.1 leaves it to the next REGISTER."
         "LIO: core_scsi3_emulate_pro_clear";
     PreemptedAttentionIsCleared "preempted-attention-is-cleared" [Tgt]
         "PREEMPT raises 2A/03 in place of 2A/05 for those who lost their registration."
         "tgt: spc_pr_preempt";
     ReleaseAttentionsReversed "release-attentions-reversed" [Tgt]
-        "RELEASE raises 2A/04 for Write Exclusive and Exclusive Access and not for the others. SPC-4 5.13.11.2 has it the other way round."
+        "RELEASE raises 2A/04 for Write Exclusive and Exclusive Access and not for the others. SPC-4 5.13.11.2.2 has it the other way round."
         "tgt: spc_pr_release; fails iscsi-test-cu";
     UnregisterAlwaysAttends "unregister-always-attends" [Tgt]
-        "A holder that unregisters raises 2A/04 whatever the type. SPC-4 5.13.11.3 raises it for the registrants only types."
+        "A holder that unregisters raises 2A/04 whatever the type. SPC-4 5.13.11.2.3 raises it for the registrants only types."
         "tgt: __unregister_and_clean";
     RegistrationEndsWithNexus "registration-ends-with-nexus" [Tgt]
-        "A registration belongs to its session: after a nexus loss it stays listed, and no nexus owns it. SPC-4 5.13.4 binds it to the nexus."
+        "A registration belongs to its session: after a nexus loss it stays listed, and no nexus owns it. SPC-4 5.13.7 binds it to the nexus."
         "tgt: lookup_registration_by_nexus compares the time of creation; nothing removes the entry";
     AbortDoesNotAbort "abort-does-not-abort" [Hostile]
         "PREEMPT AND ABORT and CLEAR TASK SET leave queued commands, which run later."

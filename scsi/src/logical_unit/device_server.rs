@@ -1,6 +1,6 @@
 //! From a CDB to a rule and from its verdict to an answer.
 //!
-//! A command passes, in this order (SAM-5 5.3.3, 5.14):
+//! A command passes, in this order (SAM-5, Status precedence):
 //! 1. an attention of the 29h family is reported in its place;
 //! 2. RESERVATION CONFLICT;
 //! 3. any other attention is reported in its place;
@@ -213,7 +213,7 @@ impl LogicalUnit {
             | Command::ModeSense10 { .. }
             | Command::Unknown { .. } => return Ok(command),
         };
-        // SBC-3 4.17: the address of a transfer of no blocks must lie on the medium too.
+        // SBC-3, LOGICAL BLOCK ADDRESS: the address of a transfer of no blocks must lie on the medium too.
         let on_medium = first < self.config.blocks
             && first
                 .checked_add(blocks)

@@ -1,11 +1,11 @@
-//! READ, WRITE, COMPARE AND WRITE and SYNCHRONIZE CACHE (SBC-3 5.2, 5.8, 5.22, 5.32) on the blocks behind.
+//! READ, WRITE, COMPARE AND WRITE and SYNCHRONIZE CACHE (SBC-3 5.11, 5.33, 5.2, 5.26) on the blocks behind.
 
 use super::config::{BLOCK_BYTES, COMPARE_BLOCKS_MAX, TRANSFER_BLOCKS_MAX};
 use super::media::Media;
 use super::refused::Refused;
 use crate::wire::cdb::{Access, BlockRange};
 
-/// SBC-3 5.8: a transfer beyond MAXIMUM TRANSFER LENGTH is refused.
+/// SBC-3, Block Limits VPD page: a transfer beyond MAXIMUM TRANSFER LENGTH is refused.
 pub(super) const fn check_transfer(range: BlockRange) -> Result<(), Refused> {
     if range.blocks() > TRANSFER_BLOCKS_MAX {
         Err(Refused::CDB_FIELD)
@@ -14,7 +14,7 @@ pub(super) const fn check_transfer(range: BlockRange) -> Result<(), Refused> {
     }
 }
 
-/// SBC-3 5.2: as many as MAXIMUM COMPARE AND WRITE LENGTH.
+/// SBC-3 5.2: no more as MAXIMUM COMPARE AND WRITE LENGTH.
 pub(super) const fn check_compare(blocks: u8) -> Result<(), Refused> {
     if blocks > COMPARE_BLOCKS_MAX {
         Err(Refused::CDB_FIELD)
@@ -74,7 +74,7 @@ pub(super) fn compare_and_write(
         .map_err(|_| Refused::MEDIUM_WRITE)
 }
 
-/// The whole medium, whatever the range: more than asked for is allowed (SBC-3 5.22).
+/// The whole medium, whatever the range: more than asked for is allowed (SBC-3 5.26).
 pub(super) fn synchronize(media: &mut dyn Media) -> Result<(), Refused> {
     media.sync().map_err(|_| Refused::MEDIUM_WRITE)
 }

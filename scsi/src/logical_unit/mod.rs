@@ -366,7 +366,7 @@ impl LogicalUnit {
     }
 
     /// Aborts the chosen tasks on behalf of `by`; the others whose tasks they were learn of it
-    /// (SAM-5 5.6, TAS).
+    /// (SAM-5, Aborting commands; TAS of SPC-4 7.5.8).
     fn abort_for(&mut self, by: &Nexus, chosen: impl Fn(&Task) -> bool) {
         if self.has(Difference::AbortDoesNotAbort) && self.whims.one_of(2) == 1 {
             return;

@@ -4,7 +4,7 @@ use crate::reservation::NexusId;
 use crate::wire::transport_id::TransportId;
 use std::fmt;
 
-/// An I_T nexus (SAM-5 4.8): an initiator port seen through one target port of the unit.
+/// An I_T nexus (SAM-5): an initiator port seen through one target port of the unit.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Nexus {
     /// The initiator port.

@@ -53,7 +53,7 @@ fn basic(
     if has_options && unit.has(Difference::NoPowerLossNoPorts) {
         return Err(Refused::CDB_FIELD);
     }
-    // SPC-4 6.16.3: SPEC_I_PT goes with REGISTER alone.
+    // SPC-4 5.13.7, table 69: SPEC_I_PT goes with REGISTER alone.
     if list.initiator_ports.is_some() && asked.action != PrOutAction::Register {
         return Err(Refused::LIST_FIELD);
     }
@@ -116,7 +116,7 @@ fn lies(unit: &mut LogicalUnit) -> bool {
     unit.has(Difference::LyingGood) && unit.whims.one_of(16) == 1
 }
 
-/// SPC-4 6.16.3: a list of the wrong length is 1A/00, one with a bad field 26/00.
+/// SPC-4 6.16: a list of the wrong length is 1A/00, one with a bad field 26/00.
 fn bad_list(unit: &LogicalUnit, error: ParameterError) -> Refused {
     match error {
         _ if unit.has(Difference::BadListIsCdbField) => Refused::CDB_FIELD,

@@ -1,5 +1,5 @@
 //! Power loss: everything volatile goes; registrations and reservation stay if the last registration had
-//! APTPL (SPC-4 5.13.5), the generation starts at zero (SPC-4 6.15.2).
+//! APTPL (SPC-4 5.13.5.1), the generation starts at zero (SPC-4 6.15.2).
 //!
 //! The medium is the caller's: [`super::MemoryMedia::power_loss`] drops its cache.
 

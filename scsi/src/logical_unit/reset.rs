@@ -1,4 +1,5 @@
-//! Resets, nexus loss, and the task management functions (SAM-5 6.3, 7).
+//! Resets, nexus loss, and the task management functions (SAM-5, Event notification and Task management
+//! functions).
 //!
 //! | what | tasks | SPC-2 reservation | registrations | attention |
 //! |---|---|---|---|---|

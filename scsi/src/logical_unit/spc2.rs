@@ -1,4 +1,4 @@
-//! RESERVE and RELEASE of SPC-2 (7.20, 7.17), and how they and persistent reservations keep out of each
+//! RESERVE and RELEASE of SPC-2, and how they and persistent reservations keep out of each
 //! other's way (SPC-2 5.5.1, SPC-4 5.13.3, CRH).
 //!
 //! | registered | RESERVE, RELEASE |

@@ -1,4 +1,4 @@
-//! Commands that were accepted and have not run yet: the task set (SAM-5 clause 8).
+//! Commands that were accepted and have not run yet: the task set (SAM-5, Task set management).
 //!
 //! All are simple tasks: the caller runs them in any order. Invariant: at most [`TASKS_MAX`] wait.
 

@@ -1,6 +1,6 @@
 //! Unit Attentions: events that a caller sees, and never needs for safety.
 
-/// A Unit Attention condition (SAM-5 5.14), by its additional sense code and qualifier.
+/// A Unit Attention condition (SAM-5, Unit attention conditions), by its additional sense code and qualifier.
 ///
 /// A command that ends with one was **not** performed. Others on the nexus (the disk driver, udev) may
 /// eat it first, so every decision that one prompts is also reached by reading state.

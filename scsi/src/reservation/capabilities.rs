@@ -62,7 +62,7 @@ pub struct Capabilities {
     pub all_target_ports: Support,
     /// SIP_C: understands SPEC_I_PT.
     pub specify_initiator_ports: Support,
-    /// CRH: compatible reservation handling (SPC-3 5.6.3).
+    /// CRH: compatible reservation handling (SPC-4 5.13.3).
     pub compatible_handling: Support,
     /// RLR_C: REPLACE LOST RESERVATION.
     pub replace_lost: Support,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
-/// A reservation key (SPC-4 5.13.3, NVMe 2.0 8.19): 64 bits that are never zero.
+/// A reservation key (SPC-4 5.13.1; NVMe, Reservations): 64 bits that are never zero.
 ///
 /// Zero means "no key" on the wire, and is `Option::None` here, so that "register" and "unregister"
 /// cannot be confused.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The type of a persistent reservation (SPC-4 table 64; NVMe 2.0 figure "Reservation Type").
+/// The type of a persistent reservation (SPC-4 6.15.3.4; NVMe, Reservation Type).
 ///
 /// SCSI and NVMe number the types differently, so users name them and never number them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -32,7 +32,7 @@ impl ReservationType {
         Self::ExclusiveAccessAllRegistrants,
     ];
 
-    /// The SCSI code (SPC-4 table 64): 1, 3, 5, 6, 7, 8.
+    /// The SCSI code (SPC-4 6.15.3.4): 1, 3, 5, 6, 7, 8.
     #[must_use]
     pub const fn scsi_code(self) -> u8 {
         match self {

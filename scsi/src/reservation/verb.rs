@@ -105,7 +105,7 @@ pub enum Verb {
         /// The destination's target port.
         relative_target_port: u16,
     },
-    /// REPLACE LOST RESERVATION (SPC-4 5.13.11.4).
+    /// REPLACE LOST RESERVATION (SPC-4 5.13.11.3).
     ReplaceLost {
         /// The key that this nexus has registered.
         key: Option<Key>,

@@ -54,7 +54,7 @@ pub(super) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
     bytes[at..at + field.len()].copy_from_slice(field);
 }
 
-/// The ASCII of a space-padded field (SPC-4 4.4.1) without the padding; a byte that is not printable
+/// The ASCII of a space-padded field (SPC-4 4.3.1) without the padding; a byte that is not printable
 /// becomes a dot.
 pub(super) fn text(field: &[u8]) -> String {
     let printable: String = field

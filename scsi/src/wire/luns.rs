@@ -26,7 +26,7 @@ pub const LUNS_MAX: usize = 1 << 14;
 pub struct Lun(pub [u8; 8]);
 
 impl Lun {
-    /// The LUN with this number: peripheral addressing below 256, flat addressing (SAM-5 4.7.7.3) below
+    /// The LUN with this number: peripheral addressing below 256, flat addressing (SAM-5 4.7) below
     /// 16384; `None` beyond.
     #[must_use]
     pub const fn from_number(number: u16) -> Option<Self> {

@@ -15,7 +15,9 @@
 //! * what a parser accepted, `emit` writes such that it parses to the same value;
 //! * code points that are not known are kept or named in the error, never mapped to a known one.
 //!
-//! Each file names its field offsets in one block and cites the clause. Nothing here executes, retries,
+//! Each file names its field offsets in one block and cites the clause: by its number where a
+//! published draft was at hand to look it up in (SPC-4 as of revision 36f, SBC-3 as of revision 36,
+//! SPC-2 as of revision 20), else by its name. Nothing here executes, retries,
 //! or decides what an answer means.
 
 mod bytes;

@@ -47,7 +47,7 @@ mod field {
     pub(super) const TAS: (usize, u8) = (5, 6);
 }
 
-/// PAGE CODE of the Caching page (SBC-3).
+/// PAGE CODE of the Caching mode page (SBC-3).
 pub const CACHING: u8 = 0x08;
 /// PAGE CODE of the Control page (SPC-4 7.5.8).
 pub const CONTROL: u8 = 0x0a;

@@ -1,4 +1,4 @@
-//! SAM status codes (SAM-5 5.3.1).
+//! SAM status codes (SAM-5 5.3).
 
 /// The status of a completed command. Unknown codes are kept.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

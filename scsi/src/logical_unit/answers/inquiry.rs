@@ -1,5 +1,5 @@
 //! INQUIRY: the standard data and the vital product data pages 00h, 80h, 83h, B0h and B1h
-//! (SPC-4 6.6 and 7.8, SBC-3 6.5).
+//! (SPC-4 6.6 and 7.8, SBC-3, Block Limits VPD page).
 
 use crate::logical_unit::config::{
     BLOCK_BYTES, COMPARE_BLOCKS_MAX, Config, SERIAL_MAX, TRANSFER_BLOCKS_MAX,

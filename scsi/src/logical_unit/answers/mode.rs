@@ -1,4 +1,4 @@
-//! MODE SENSE(6) and (10): the caching and the control page (SPC-4 6.11, 7.5.8; SBC-3 6.4.5). Nothing can be changed.
+//! MODE SENSE(6) and (10): the caching and the control page (SPC-4 6.13, 6.14, 7.5.8; SBC-3, Caching mode page). Nothing can be changed.
 
 use crate::logical_unit::behaviour::Difference;
 use crate::logical_unit::config::{BLOCK_BYTES, Config};

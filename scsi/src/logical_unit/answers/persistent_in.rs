@@ -76,7 +76,7 @@ fn full_status(persistent: &Persistent) -> FullStatus {
 }
 
 /// ALLOW COMMANDS 001b: TEST UNIT READY passes, MODE SENSE and its like pass write exclusive types
-/// (SPC-4 table 168).
+/// (SPC-4 6.15.4).
 fn capabilities(persistent: &Persistent, behaviour: Behaviour) -> ReportedCapabilities {
     let options = !behaviour.has(Difference::NoPowerLossNoPorts);
     let handling = !behaviour.has(Difference::NoCompatibleHandling);

@@ -1,4 +1,4 @@
-//! CLEAR (SPC-4 5.13.11.6): the reservation and every registration go.
+//! CLEAR (SPC-4 5.13.11.2.7): the reservation and every registration go.
 
 use super::{Effects, Persistent, Surroundings};
 use crate::logical_unit::attention::RESERVATIONS_PREEMPTED;

@@ -218,7 +218,7 @@ impl Persistent {
 
     /// The caller's registration, if its key is the one that it gave.
     ///
-    /// SPC-4 6.16.2: an unregistered nexus, and one that gives another key, meet RESERVATION CONFLICT.
+    /// SPC-4 5.13.7, 6.16.3: an unregistered nexus, and one that gives another key, meet RESERVATION CONFLICT.
     fn caller(&self, nexus: &Nexus, key: Option<Key>) -> Result<&Registrant, Refused> {
         self.registration(nexus)
             .filter(|one| Some(one.key) == key)
@@ -237,7 +237,7 @@ impl Persistent {
     }
 
     /// Removes the registrations that are chosen, and says which they were. What they held is
-    /// released; under an all registrants type only with the last one (SPC-4 5.13.11.1).
+    /// released; under an all registrants type only with the last one (SPC-4 5.13.11.2.1).
     fn remove(&mut self, chosen: impl Fn(&Registrant) -> bool) -> Vec<Registrant> {
         let (gone, kept) = std::mem::take(&mut self.registrants)
             .into_iter()
@@ -254,7 +254,7 @@ impl Persistent {
         gone
     }
 
-    /// The power of the unit was lost (SPC-4 5.13.5): without APTPL everything goes.
+    /// The power of the unit was lost (SPC-4 5.13.5.1): without APTPL everything goes.
     pub(super) fn power_loss(&mut self) {
         self.generation = 0;
         if !self.aptpl {

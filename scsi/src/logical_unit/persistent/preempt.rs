@@ -1,4 +1,4 @@
-//! PREEMPT and PREEMPT AND ABORT (SPC-4 5.13.11.4 and 5.13.11.5).
+//! PREEMPT and PREEMPT AND ABORT (SPC-4 5.13.11.2.4 to 5.13.11.2.6).
 //!
 //! | reservation | service action key | what happens |
 //! |---|---|---|
@@ -77,7 +77,7 @@ impl Persistent {
                     .filter(|(_, attention)| *attention != RESERVATIONS_RELEASED)
                     .map(|(one, _)| one.clone()),
             );
-            // SPC-4 5.13.11.5: the caller's own queued commands go too when its key is the victim's.
+            // SPC-4 5.13.11.2.6: the caller's own queued commands go too when its key is the victim's.
             if asked.victim.is_none_or(|victim| victim == own.key) {
                 effects.aborted.push(own);
             }
@@ -86,7 +86,7 @@ impl Persistent {
         Ok(effects)
     }
 
-    /// SPC-4 5.13.11.4.3: an uninterrupted series of actions.
+    /// SPC-4 5.13.11.2.4.3: an uninterrupted series of actions.
     fn take_over(
         &mut self,
         own: &Registrant,
@@ -113,7 +113,7 @@ impl Persistent {
         Ok(effects)
     }
 
-    /// SPC-4 5.13.11.4.4: registrations go, the reservation stays with whom it is.
+    /// SPC-4 5.13.11.2.5: registrations go, the reservation stays with whom it is.
     fn remove_registrations(
         &mut self,
         own: &Registrant,

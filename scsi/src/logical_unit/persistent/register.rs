@@ -1,4 +1,4 @@
-//! REGISTER and REGISTER AND IGNORE EXISTING KEY (SPC-4 5.13.7 and 5.13.11.3).
+//! REGISTER and REGISTER AND IGNORE EXISTING KEY (SPC-4 5.13.7 and 5.13.11.2.3).
 //!
 //! | nexus | reservation key | service action key | what happens |
 //! |---|---|---|---|

@@ -1,4 +1,4 @@
-//! RELEASE (SPC-4 5.13.11.2), and who hears of a reservation that is given up.
+//! RELEASE (SPC-4 5.13.11.2.2), and who hears of a reservation that is given up.
 
 use super::{Effects, Persistent, Surroundings};
 use crate::logical_unit::attention::RESERVATIONS_RELEASED;

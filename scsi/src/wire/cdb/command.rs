@@ -56,7 +56,7 @@ impl BlockRange {
     }
 }
 
-/// How the blocks of a READ, WRITE or COMPARE AND WRITE are to be treated (SBC-3, RDPROTECT, WRPROTECT, DPO and FUA).
+/// How the blocks of a READ, WRITE or COMPARE AND WRITE are to be treated (SBC-3 5.11, 5.33, 5.2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Access {
     /// RDPROTECT or WRPROTECT, three bits.
@@ -76,7 +76,7 @@ impl Access {
     };
 }
 
-/// Which mode pages MODE SENSE is to send (SPC-4 6.13).
+/// Which mode pages MODE SENSE is to send (SPC-4 6.13, 6.14).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct ModePages {
     /// DBD: no block descriptors.
@@ -131,13 +131,13 @@ pub enum Command {
         /// ALLOCATION LENGTH, in bytes.
         allocation_length: u16,
     },
-    /// RESERVE (6) of the whole logical unit for this nexus (SPC-2 7.21).
+    /// RESERVE (6) of the whole logical unit for this nexus (SPC-2, RESERVE(6) command).
     Reserve6,
-    /// RELEASE (6) of the whole logical unit by this nexus (SPC-2 7.18).
+    /// RELEASE (6) of the whole logical unit by this nexus (SPC-2, RELEASE(6) command).
     Release6,
-    /// RESERVE (10) of the whole logical unit for this nexus (SPC-2 7.20).
+    /// RESERVE (10) of the whole logical unit for this nexus (SPC-2, RESERVE(10) command).
     Reserve10,
-    /// RELEASE (10) of the whole logical unit by this nexus (SPC-2 7.17).
+    /// RELEASE (10) of the whole logical unit by this nexus (SPC-2, RELEASE(10) command).
     Release10,
     /// PERSISTENT RESERVE IN (SPC-4 6.15).
     PersistentReserveIn {
@@ -157,21 +157,21 @@ pub enum Command {
         /// PARAMETER LIST LENGTH, in bytes.
         parameter_list_length: u32,
     },
-    /// READ (10) or (16) (SBC-3 clause 5).
+    /// READ (10) or (16) (SBC-3 5.11, 5.13).
     Read {
         /// Which blocks.
         range: BlockRange,
         /// How.
         access: Access,
     },
-    /// WRITE (10) or (16) (SBC-3 clause 5).
+    /// WRITE (10) or (16) (SBC-3 5.33, 5.35).
     Write {
         /// Which blocks.
         range: BlockRange,
         /// How.
         access: Access,
     },
-    /// SYNCHRONIZE CACHE (10) or (16) (SBC-3 clause 5).
+    /// SYNCHRONIZE CACHE (10) or (16) (SBC-3 5.26, 5.27).
     SynchronizeCache {
         /// Which blocks; a count of zero is "to the end".
         range: BlockRange,

@@ -1,4 +1,4 @@
-//! Operation codes (SPC-4 annex E; RESERVE and RELEASE: SPC-2 clause 7), by the command's name.
+//! Operation codes (SPC-4 E.3; RESERVE and RELEASE: SPC-2), by the command's name.
 
 /// TEST UNIT READY.
 pub const TEST_UNIT_READY: u8 = 0x00;

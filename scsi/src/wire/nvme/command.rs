@@ -1,4 +1,4 @@
-//! The four reservation commands (NVMe Base 2.0, 7.2 to 7.5): operation code, the two command dwords
+//! The four reservation commands (NVMe Base 2.0, by their names): operation code, the two command dwords
 //! that are theirs, and the data that goes with them.
 //!
 //! ```text
@@ -15,7 +15,7 @@ use super::le64;
 use super::report::ReportForm;
 use crate::reservation::{Key, ReservationType};
 
-/// Operation codes of the I/O queue (NVMe Base 2.0, clause 7).
+/// Operation codes of the I/O queue (NVMe Base 2.0).
 mod opcode {
     pub(super) const REGISTER: u8 = 0x0d;
     pub(super) const REPORT: u8 = 0x0e;

@@ -1,4 +1,4 @@
-//! Identify data (NVMe Base 2.0, 5.17.2.1; NVM Command Set 1.0, 4.1.5.1): what tells a namespace from
+//! Identify data (NVMe Base 2.0 and NVM Command Set 1.0, Identify command): what tells a namespace from
 //! its neighbour, its size, and whether it can reserve.
 //!
 //! Invariants: text is what can be printed; a block size that no namespace can have is an error.

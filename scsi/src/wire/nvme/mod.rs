@@ -1,12 +1,12 @@
-//! NVMe: reservations, the Identify fields that matter to them, and status codes (NVMe Base 2.0).
+//! NVMe: reservations, the Identify fields that matter to them, and status codes.
 //! All fields are little-endian.
 //!
-//! | file | what | clause |
+//! | file | what | NVMe Base 2.0, the part named |
 //! |---|---|---|
-//! | `command` | Reservation Acquire, Register, Release, Report | 7.2 to 7.5 |
-//! | `report` | Reservation Status data, both forms | 7.5.1 |
-//! | `identify` | Identify Namespace and Controller | 5.17.2.1, NVM Command Set 4.1.5.1 |
-//! | `status` | status codes in words | 3.3.3.2.1 |
+//! | `command` | Reservation Acquire, Register, Release, Report | the commands of these names |
+//! | `report` | Reservation Status data, both forms | Reservation Report command |
+//! | `identify` | Identify Namespace and Controller | Identify command; NVM Command Set, the same |
+//! | `status` | status codes in words | Common Completion Queue Entry, Status Field |
 //!
 //! Invariants: as everywhere in [`super`]; the host's byte order never shows.
 

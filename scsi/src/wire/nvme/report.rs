@@ -1,4 +1,4 @@
-//! Reservation Status data (NVMe Base 2.0, 7.5.1).
+//! Reservation Status data (NVMe Base 2.0, Reservation Report command).
 //!
 //! ```text
 //! header                          registrant, 24 bytes        registrant, extended, 64 bytes

@@ -1,4 +1,4 @@
-//! Status codes (NVMe Base 2.0, 3.3.3.2.1).
+//! Status codes (NVMe Base 2.0, Status Field).
 
 use std::fmt;
 

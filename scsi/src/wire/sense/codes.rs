@@ -2,7 +2,7 @@
 
 use super::Sense;
 
-/// SENSE KEY values (SPC-4 4.5.6).
+/// SENSE KEY values (SPC-4, Sense key and additional sense code definitions).
 pub mod key {
     /// NO SENSE.
     pub const NO_SENSE: u8 = 0x0;
@@ -26,7 +26,7 @@ pub mod key {
     pub const MISCOMPARE: u8 = 0xe;
 }
 
-/// What a device server answers (SPC-4 annex F).
+/// What a device server answers (SPC-4 E.2).
 impl Sense {
     /// NO SENSE: the answer to REQUEST SENSE when nothing is pending.
     pub const NO_SENSE: Self = Self::new(key::NO_SENSE, 0x00, 0x00);
@@ -113,7 +113,7 @@ pub(super) const fn key_words(key: u8) -> &'static str {
     }
 }
 
-/// Words for the additional sense codes that a shared disk is seen to answer (SPC-4 annex F.2; the
+/// Words for the additional sense codes that a shared disk is seen to answer (SPC-4 E.2; the
 /// wording is ours where an operator is helped by it). `None` for the rest: the numbers are printed.
 pub(super) const fn code_words(asc: u8, ascq: u8) -> Option<&'static str> {
     Some(match (asc, ascq) {

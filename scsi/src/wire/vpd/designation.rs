@@ -312,7 +312,7 @@ fn parse_value(kind: u8, designator: &[u8]) -> Option<DesignatorValue> {
             let printable = !name.contains(char::is_control);
             printable.then(|| DesignatorValue::Name(name.to_owned()))?
         }
-        // 7.8.6.11: type 1h in the first byte's upper half, a reserved byte, then the UUID.
+        // SPC-5, UUID identifier: type 1h in the first byte's upper half, a reserved byte, then the UUID.
         (kind::UUID, 18) if designator[0] >> 4 == 1 => {
             DesignatorValue::Uuid(designator[2..].try_into().ok()?)
         }
@@ -336,7 +336,7 @@ fn emit_designator(designator: &Designator) -> Vec<u8> {
         DesignatorValue::LogicalUnitGroup(value) => (kind::LOGICAL_UNIT_GROUP, port(*value)),
         DesignatorValue::Md5(md5) => (kind::MD5, md5.to_vec()),
         DesignatorValue::Name(name) => {
-            // 7.8.6.10: null-terminated, null-padded to a multiple of four.
+            // SPC-4 7.8.6.11: null-terminated, null-padded to a multiple of four.
             let mut bytes = name.as_bytes().to_vec();
             bytes.resize((name.len() + 1).next_multiple_of(4), 0);
             // A name that fills the field to its last byte came without the NUL and goes without it.

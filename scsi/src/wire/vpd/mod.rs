@@ -59,7 +59,7 @@ fn emit(page: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Page 00h: which pages there are (SPC-4 7.8.15).
+/// Page 00h: which pages there are (SPC-4 7.8.16).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct SupportedPages {
     /// Their codes, ascending.
@@ -83,7 +83,7 @@ impl SupportedPages {
     }
 }
 
-/// Page 80h (SPC-4 7.8.17).
+/// Page 80h, Unit Serial Number (SPC-4 7.8.18).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct UnitSerial {
     /// PRODUCT SERIAL NUMBER without padding; empty when the device has none.
