@@ -189,6 +189,9 @@ differences! {
     DestinationsMustBeKnown "destinations-must-be-known" [Lio]
         "SPEC_I_PT and REGISTER AND MOVE refuse an initiator port that has no nexus yet. SPC-4 5.13.7 registers any that the transport could name."
         "LIO: the node ACL is looked up";
+    RegisteredPortsAreSkipped "registered-ports-are-skipped" [Lio]
+        "SPEC_I_PT passes over an initiator port that is registered already. SPC-4 5.13.7 says 05/26/00, and registers nobody."
+        "LIO: core_scsi3_decode_spec_i_port";
     MoveToRegistrantsOnly "move-to-registrants-only" [Tgt]
         "REGISTER AND MOVE finds its destination by the service action key, which must be registered; from a registrant that holds nothing it is GOOD and does nothing. SPC-4 5.13.8 registers the destination, and conflicts."
         "tgt: spc_pr_register_and_move";

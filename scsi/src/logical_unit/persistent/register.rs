@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | unregistered | not 0 (REGISTER only) | any | conflict |
 //! | unregistered | 0 | 0 | GOOD, nothing |
-//! | unregistered | 0 | not 0 | registered, with those of SPEC_I_PT, all or none |
+//! | unregistered | 0 | not 0 | registered, with those of SPEC_I_PT, all or none; 05/26/00 if one of them is already |
 //! | registered | another (REGISTER only) | any | conflict |
 //! | registered | its own | 0 | unregistered; what it held is released |
 //! | registered | its own | not 0 | its key is replaced; what it holds it keeps |
@@ -88,19 +88,8 @@ impl Persistent {
             }
             return Ok(Effects::default());
         };
-        let also = asked.also.as_deref().unwrap_or_default();
-        let new: Vec<Nexus> = std::iter::once(nexus.clone())
-            .chain(
-                also.iter()
-                    .map(|port| Nexus::new(port.clone(), nexus.target_port)),
-            )
-            .filter(|one| !self.is_registered(one))
-            .collect();
-        if new.iter().any(|one| {
-            one != nexus && around.has(Difference::DestinationsMustBeKnown) && !(around.known)(one)
-        }) {
-            return Err(Refused::LIST_FIELD);
-        }
+        let also = self.specified(nexus, asked, around)?;
+        let new: Vec<Nexus> = std::iter::once(nexus.clone()).chain(also).collect();
         let mut grown = self.clone();
         for one in new {
             // The list may name a port twice, or the caller itself: it is registered once.
@@ -122,6 +111,44 @@ impl Persistent {
         grown.aptpl = asked.aptpl;
         *self = grown;
         Ok(Effects::default())
+    }
+
+    /// The other nexuses that SPEC_I_PT asks to register.
+    ///
+    /// SPC-4 5.13.7, table 67: one that is registered already is an error, and nobody is registered.
+    fn specified(
+        &self,
+        nexus: &Nexus,
+        asked: &Register,
+        around: &Surroundings<'_>,
+    ) -> Result<Vec<Nexus>, Refused> {
+        let is_taken = |one: &Nexus| {
+            self.is_registered(one)
+                || asked.all_target_ports
+                    && self
+                        .registrants
+                        .iter()
+                        .any(|other| !other.orphaned && other.nexus.initiator == one.initiator)
+        };
+        let mut new = Vec::new();
+        for port in asked.also.as_deref().unwrap_or_default() {
+            let one = Nexus::new(port.clone(), nexus.target_port);
+            if one.initiator == nexus.initiator {
+                // The caller itself, whom the command registers anyway.
+                continue;
+            }
+            if is_taken(&one) {
+                if around.has(Difference::RegisteredPortsAreSkipped) {
+                    continue;
+                }
+                return Err(Refused::LIST_FIELD);
+            }
+            if around.has(Difference::DestinationsMustBeKnown) && !(around.known)(&one) {
+                return Err(Refused::LIST_FIELD);
+            }
+            new.push(one);
+        }
+        Ok(new)
     }
 
     /// Adds one. With ALL_TG_PT it takes the place of those that the initiator port had one by one,
