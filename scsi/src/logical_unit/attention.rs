@@ -9,6 +9,7 @@
 //! * the 29h family comes before everything else, and lower qualifiers come first (SAM-5, the precedence
 //!   of unit attention conditions).
 
+use super::behaviour::{Behaviour, Difference};
 use crate::reservation::Attention;
 
 /// How many attentions one nexus can have waiting. A reader that drains this many has drained all;
@@ -45,6 +46,17 @@ pub(super) enum Order {
     Arrival,
 }
 
+impl Order {
+    /// The order of this behaviour.
+    pub(super) fn of(behaviour: Behaviour) -> Self {
+        if behaviour.has(Difference::AttentionsInOrderOfArrival) {
+            Self::Arrival
+        } else {
+            Self::Precedence
+        }
+    }
+}
+
 /// The attentions that wait for one nexus.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Attentions {
@@ -54,11 +66,16 @@ pub(super) struct Attentions {
 }
 
 impl Attentions {
-    /// Of these, in this order: what a state image brought back. Too many are cut off.
-    pub(super) fn restored(mut waiting: Vec<Attention>, mut late: Vec<Attention>) -> Self {
-        waiting.truncate(ATTENTIONS_MAX);
-        late.truncate(ATTENTIONS_MAX);
-        Self { waiting, late }
+    /// Of these: what a state image brought back, put in order where it was not.
+    pub(super) fn restored(waiting: &[Attention], late: &[Attention], order: Order) -> Self {
+        let mut attentions = Self::default();
+        for attention in waiting {
+            attentions.establish(*attention, order);
+        }
+        for attention in late {
+            attentions.establish_late(*attention);
+        }
+        attentions
     }
 
     /// Establishes one. When the queue is full the last of its order is given up.

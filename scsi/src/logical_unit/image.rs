@@ -10,8 +10,8 @@
 //! Invariants: what is emitted parses to an equal unit; a parser never panics, allocates no more than a
 //! small multiple of what it was given, and takes no state that breaks the invariants of a unit.
 
-use super::attention::Attentions;
-use super::behaviour::Behaviour;
+use super::attention::{Attentions, Order};
+use super::behaviour::{Behaviour, Difference};
 use super::config::{Config, SERIAL_MAX};
 use super::nexus::Nexus;
 use super::persistent::{Held, Persistent, REGISTRATIONS_MAX, Registrant};
@@ -114,12 +114,17 @@ impl LogicalUnit {
         } else {
             None
         };
+        let both_exist = spc2.is_some() && !persistent.registrants.is_empty();
+        if both_exist && !config.behaviour.has(Difference::NoCompatibleHandling) {
+            return Err(from.field("an SPC-2 reservation beside registrations"));
+        }
+        let order = Order::of(config.behaviour);
         let mut nexuses = BTreeMap::new();
         for _ in 0..from.count(NEXUSES_MAX, "too many nexuses")? {
             let nexus = from.nexus()?;
             let waiting = from.attentions()?;
             let late = from.attentions()?;
-            nexuses.insert(nexus, Attentions::restored(waiting, late));
+            nexuses.insert(nexus, Attentions::restored(&waiting, &late, order));
         }
         let tasks = from.tasks()?;
         if from.at != image.len() {
@@ -285,10 +290,11 @@ impl<'a> Reader<'a> {
             target_ports: self.u16("the number of target ports")?,
             serial: self.text("the serial number")?.to_owned(),
         };
-        if config.blocks == 0 || config.target_ports == 0 || config.serial.len() > SERIAL_MAX {
-            return Err(
-                self.field("a unit without blocks or ports, or with too long a serial number")
-            );
+        if config.blocks == 0 || config.target_ports == 0 {
+            return Err(self.field("a unit without blocks or ports"));
+        }
+        if config.serial.len() > SERIAL_MAX || !config.serial.is_ascii() {
+            return Err(self.field("a serial number that is too long, or not ASCII"));
         }
         Ok(config)
     }
@@ -324,7 +330,10 @@ impl<'a> Reader<'a> {
                 all_target_ports: self.flag("ALL_TG_PT")?,
                 orphaned: self.flag("an orphan flag")?,
             };
-            if !one.orphaned && persistent.is_registered(&one.nexus) {
+            let replaces = |other: &Registrant| !other.orphaned && one.covers(&other.nexus);
+            let is_second = !one.orphaned && persistent.is_registered(&one.nexus)
+                || persistent.registrants.iter().any(replaces);
+            if is_second {
                 return Err(self.field("a nexus that is registered twice"));
             }
             persistent.registrants.push(one);
@@ -366,9 +375,113 @@ impl<'a> Reader<'a> {
             });
         }
         tasks.next = self.u64("the next tag")?;
+        // Tags ascend; a unit that started with 0 does not come half way to the last one.
+        let ascend = tasks.waiting.is_sorted_by(|one, other| one.tag < other.tag);
+        let last = tasks.waiting.last().map(|task| task.tag);
+        if !ascend || last >= Some(Tag(tasks.next)) || tasks.next > u64::MAX / 2 {
+            return Err(self.field("tags that are not in order"));
+        }
         for _ in 0..self.count(TASKS_MAX, "too many aborted tasks")? {
             tasks.aborted.push(Tag(self.u64("a tag")?));
         }
         Ok(tasks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logical_unit::Accepted;
+
+    fn nexus(n: u8, port: u16) -> Nexus {
+        Nexus::new(TransportId::Sas([n; 8]), port)
+    }
+
+    fn registrant(n: u8, port: u16, all_target_ports: bool) -> Registrant {
+        Registrant {
+            nexus: nexus(n, port),
+            key: Key::new(1).unwrap(),
+            all_target_ports,
+            orphaned: false,
+        }
+    }
+
+    /// What is said of the image of a unit that was bent like this.
+    fn refusal(bend: impl FnOnce(&mut LogicalUnit)) -> String {
+        let mut unit = LogicalUnit::new(Config::default());
+        bend(&mut unit);
+        LogicalUnit::from_image(&unit.to_image())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn a_nexus_is_not_registered_for_itself_and_for_all_ports_whichever_came_first() {
+        let single = registrant(1, 2, false);
+        let all = registrant(1, 1, true);
+        for registrants in [[single.clone(), all.clone()], [all, single]] {
+            let said = refusal(|unit| unit.persistent.registrants.extend(registrants));
+            assert!(said.contains("registered twice"), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_spc2_reservation_beside_registrations_is_only_what_tgt_has() {
+        let said = refusal(|unit| {
+            unit.persistent.registrants.push(registrant(1, 1, false));
+            unit.spc2 = Some(nexus(2, 1));
+        });
+        assert!(said.contains("SPC-2 reservation beside"), "{said}");
+        let mut unit = LogicalUnit::new(Config {
+            behaviour: Behaviour::Tgt,
+            ..Config::default()
+        });
+        unit.persistent.registrants.push(registrant(1, 1, false));
+        unit.spc2 = Some(nexus(2, 1));
+        assert_eq!(LogicalUnit::from_image(&unit.to_image()), Ok(unit));
+    }
+
+    #[test]
+    fn tags_that_were_given_are_not_given_again() {
+        let ready = Cdb::new(&[0; 6]).unwrap();
+        let queue = |unit: &mut LogicalUnit| {
+            for _ in 0..2 {
+                let accepted = unit.accept(&nexus(1, 1), &ready, &[]);
+                assert!(matches!(accepted, Accepted::Waits(_)));
+            }
+        };
+        for bend in [
+            |tasks: &mut TaskSet| tasks.next = 1,
+            |tasks: &mut TaskSet| tasks.next = u64::MAX,
+            |tasks: &mut TaskSet| tasks.waiting.swap(0, 1),
+        ] {
+            let said = refusal(|unit| {
+                queue(unit);
+                bend(&mut unit.tasks);
+            });
+            assert!(said.contains("tags that are not in order"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_serial_number_is_short_ascii() {
+        for serial in ["é".to_owned(), "1".repeat(SERIAL_MAX + 1)] {
+            let said = refusal(|unit| unit.config.serial = serial);
+            assert!(said.contains("a serial number"), "{said}");
+        }
+    }
+
+    #[test]
+    fn attentions_come_back_in_their_order_and_once() {
+        let reset = Attention::new(0x29, 0x03);
+        let released = Attention::new(0x2a, 0x04);
+        let mut unit = LogicalUnit::new(Config::default());
+        let mut bent = Attentions::default();
+        for attention in [released, reset, released] {
+            bent.establish(attention, Order::Arrival);
+        }
+        unit.nexuses.insert(nexus(1, 1), bent);
+        let back = LogicalUnit::from_image(&unit.to_image()).unwrap();
+        assert_eq!(back.attentions(&nexus(1, 1)), [reset, released]);
     }
 }

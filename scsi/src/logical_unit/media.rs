@@ -65,14 +65,14 @@ impl MemoryMedia {
 
 impl Media for MemoryMedia {
     fn read(&mut self, lba: u64, into: &mut [u8]) -> Result<(), MediaError> {
-        for (at, block) in (lba..).zip(into.chunks_mut(BLOCK_BYTES as usize)) {
+        for (block, at) in into.chunks_mut(BLOCK_BYTES as usize).zip(lba..) {
             block.copy_from_slice(&self.block(at)[..block.len()]);
         }
         Ok(())
     }
 
     fn write(&mut self, lba: u64, data: &[u8], through: bool) -> Result<(), MediaError> {
-        for (at, chunk) in (lba..).zip(data.chunks_exact(BLOCK_BYTES as usize)) {
+        for (chunk, at) in data.chunks_exact(BLOCK_BYTES as usize).zip(lba..) {
             let mut block: Block = Box::new([0; BLOCK_BYTES as usize]);
             block.copy_from_slice(chunk);
             if through {
@@ -88,5 +88,20 @@ impl Media for MemoryMedia {
     fn sync(&mut self) -> Result<(), MediaError> {
         self.durable.append(&mut self.cached);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_block_of_the_largest_unit_can_be_read_and_written() {
+        let last = u64::MAX - 1;
+        let mut media = MemoryMedia::new();
+        let mut back = [0; BLOCK_BYTES as usize];
+        media.write(last, &[7; BLOCK_BYTES as usize], true).unwrap();
+        media.read(last, &mut back).unwrap();
+        assert_eq!(back, [7; BLOCK_BYTES as usize]);
     }
 }

@@ -253,11 +253,7 @@ impl LogicalUnit {
 
     /// In which order attentions leave.
     fn order(&self) -> Order {
-        if self.has(Difference::AttentionsInOrderOfArrival) {
-            Order::Arrival
-        } else {
-            Order::Precedence
-        }
+        Order::of(self.config.behaviour)
     }
 
     /// Does the unit differ in this?
