@@ -1,4 +1,5 @@
-//! The bodies of the fuzz targets: one for each file of [`scsi::wire`].
+//! The bodies of the fuzz targets: one for each file of [`scsi::wire`], the state image of
+//! [`scsi::logical_unit`], and the schedules of [`scsi::device::schedule`].
 //!
 //! A body takes any bytes, parses them, and holds the parser to its word: it must not panic, must not
 //! bring back more than arrived, and what it accepted must be emitted to bytes that parse to the same
@@ -11,10 +12,14 @@
 //!
 //! [`TARGETS`] is the one list; a test holds the manifest, `fuzz_targets/` and `corpus/` to it.
 
+mod logical_unit;
 mod mutate;
+mod schedule;
 mod wire;
 
+pub use logical_unit::logical_unit;
 pub use mutate::mutations;
+pub use schedule::schedule;
 pub use wire::{
     capacity, cdb, inquiry, luns, mode, nvme_command, nvme_identify, nvme_report, opcodes,
     persistent_in, persistent_out, sense, transport_id, transport_id_text, vpd,
@@ -34,6 +39,7 @@ targets! {
     capacity,
     cdb,
     inquiry,
+    logical_unit,
     luns,
     mode,
     nvme_command,
@@ -42,6 +48,7 @@ targets! {
     opcodes,
     persistent_in,
     persistent_out,
+    schedule,
     sense,
     transport_id,
     transport_id_text,
