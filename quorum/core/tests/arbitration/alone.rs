@@ -167,7 +167,7 @@ impl Alone {
 
     /// Takes a disk of its own, unseen.
     fn own(&mut self) -> Result<String, String> {
-        let mut disk = Disk::new();
+        let mut disk = Disk::standard();
         for _ in 0..100 {
             self.serve(&mut disk);
             if self.machine.status() == Status::Owner && self.out.is_empty() {
@@ -181,7 +181,7 @@ impl Alone {
     /// Challenges a disk that a stranger holds, unseen.
     fn challenge(&mut self, holder: Key) -> Result<String, String> {
         let stranger = Nexus(99);
-        let mut disk = Disk::new();
+        let mut disk = Disk::standard();
         disk.log_in(stranger);
         let register = Verb::Register {
             existing: None,

@@ -46,7 +46,12 @@ impl Checkers {
         self.violations.push(what);
     }
 
-    pub(crate) fn held(&mut self, _node: u8) {
+    /// The same owner goes on, so that its own writes are no old ones.
+    pub(crate) fn retaken(&mut self) {
+        self.power_lost = false;
+    }
+
+    pub(crate) fn held(&mut self) {
         self.terms += 1;
         self.power_lost = false;
     }

@@ -1,357 +1,215 @@
-//! A disk in memory, at the level of the verbs: just enough of the rule book for arbitration, plainly
-//! written. The byte-exact unit is `scsi::logical_unit`; this one is small enough to be run through many
-//! thousands of schedules and to be read beside the clauses (SPC-4 5.13, SPC-2 5.5).
+//! The disk of the scripts: `scsi::logical_unit`, the rule book, reached as a real one is, by CDBs through
+//! `scsi::reservations::over_device`. Whose behaviour it has (`standard`, `lio`, `tgt`, `hostile`) and what
+//! it is to lack is said at the beginning.
 //!
-//! It also takes data writes in two steps, as a real one does: *accepted* into the target's queue, where
-//! access is checked, and later on the *medium*, which no check stands before. An abort or a reset throws
-//! away what was accepted and has not landed.
+//! Data writes come in two steps, as they do in a real disk: *accepted* into the task set, where access is
+//! checked, and later on the *medium*, which no check stands before.
 
-use scsi::reservation::{
-    Answer, Attention, Capabilities, Exchange, Key, PersistentState, Refusal, Registration, Reply,
-    Reservation, ReservationType, Support, Verb,
+use scsi::logical_unit::{
+    Accepted, Behaviour, Config, Nexus as UnitNexus, Shared, SharedDevice, Tag,
 };
+use scsi::reservation::{
+    Answer, Attention, Capabilities, Exchange, PersistentState, Refusal, Reply, ResetScope,
+    Support, Verb,
+};
+use scsi::reservations::Reservations;
+use scsi::reservations::over_device::OverDevice;
+use scsi::wire::cdb::{Access, BlockRange, Cdb, Command};
 use scsi::wire::sense::Sense;
-use std::collections::{BTreeMap, VecDeque};
+use scsi::wire::status::Status;
+use scsi::wire::transport_id::TransportId;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-/// An I_T nexus.
+/// An I_T nexus, by number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Nexus(pub(crate) u32);
 
-/// A data write in the target's queue.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Queued {
-    pub(crate) nexus: Nexus,
-    pub(crate) token: u64,
+impl Nexus {
+    fn of_unit(self) -> UnitNexus {
+        UnitNexus::new(TransportId::Sas(u64::from(self.0).to_be_bytes()), 1)
+    }
 }
 
-#[derive(Debug)]
 pub(crate) struct Disk {
-    pub(crate) capabilities: Capabilities,
-    registered: BTreeMap<Nexus, Key>,
-    holder: Option<(Nexus, ReservationType)>,
-    spc2_holder: Option<Nexus>,
-    attentions: BTreeMap<Nexus, VecDeque<Attention>>,
-    aptpl: bool,
-    generation: u32,
-    pub(crate) queue: Vec<Queued>,
+    unit: Shared,
+    ways: BTreeMap<Nexus, OverDevice<SharedDevice>>,
+    lacks: Lacks,
+    /// Writes that are accepted, by their token.
+    queued: BTreeMap<u64, Tag>,
 }
 
-const POWER_ON: Attention = Attention::new(0x29, 0x01);
-const LUN_RESET: Attention = Attention::new(0x29, 0x03);
-const RESERVATIONS_PREEMPTED: Attention = Attention::new(0x2a, 0x03);
-const RESERVATIONS_RELEASED: Attention = Attention::new(0x2a, 0x04);
-const REGISTRATIONS_PREEMPTED: Attention = Attention::new(0x2a, 0x05);
-/// A target raises at most so many for one nexus; more are thrown away.
-const ATTENTIONS_MAX: usize = 8;
+/// What this disk, or the way to it, is to be without.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Lacks {
+    pub(crate) aptpl: bool,
+    pub(crate) reset: bool,
+    pub(crate) clear_task_set: bool,
+    pub(crate) attentions: bool,
+    pub(crate) abort: bool,
+}
+
+/// A real host repeats a write that met an attention; as often as the unit can have some waiting.
+const WRITE_TRIES: usize = 8;
+/// The unit answers at once.
+const BOUND: Duration = Duration::from_secs(1);
 
 impl Disk {
-    pub(crate) fn new() -> Self {
-        let mut capabilities = Capabilities {
-            spc2: Support::Yes,
-            persistent: Support::Yes,
-            aptpl_capable: Support::Yes,
-            preempt_and_abort: Support::Yes,
-            clear_task_set: Support::Yes,
-            attentions: Support::Yes,
-            ..Capabilities::default()
+    pub(crate) fn new(behaviour: Behaviour, seed: u64, lacks: Lacks) -> Self {
+        let config = Config {
+            behaviour,
+            seed,
+            ..Config::default()
         };
-        capabilities.resets.lun = Support::Yes;
         Self {
-            capabilities,
-            registered: BTreeMap::new(),
-            holder: None,
-            spc2_holder: None,
-            attentions: BTreeMap::new(),
-            aptpl: false,
-            generation: 0,
-            queue: Vec::new(),
+            unit: Shared::new(config),
+            ways: BTreeMap::new(),
+            lacks,
+            queued: BTreeMap::new(),
         }
     }
 
-    /// From now on attentions are raised for it.
+    pub(crate) fn standard() -> Self {
+        Self::new(Behaviour::Standard, 0, Lacks::default())
+    }
+
+    /// From now on it meets attentions.
     pub(crate) fn log_in(&mut self, nexus: Nexus) {
-        self.attentions.entry(nexus).or_default();
+        let way = OverDevice::new(self.unit.device(nexus.of_unit()));
+        if let std::collections::btree_map::Entry::Vacant(vacant) = self.ways.entry(nexus) {
+            vacant.insert(way);
+            self.eat_attentions(nexus);
+        }
     }
 
     /// The session ends and comes back: what it had queued is thrown away, an SPC-2 reservation ends.
     pub(crate) fn log_in_again(&mut self, nexus: Nexus) {
-        self.queue.retain(|queued| queued.nexus != nexus);
-        if self.spc2_holder == Some(nexus) {
-            self.spc2_holder = None;
-        }
+        self.unit.with(|unit, _| unit.nexus_loss(&nexus.of_unit()));
     }
 
     /// Others on the host eat the attentions of a nexus.
     pub(crate) fn eat_attentions(&mut self, nexus: Nexus) {
-        self.attentions.entry(nexus).or_default().clear();
+        self.perform(nexus, &Verb::TestUnitReady);
     }
 
     pub(crate) fn lose_power(&mut self) {
-        if !self.aptpl {
-            self.registered.clear();
-            self.holder = None;
-        }
-        self.spc2_holder = None;
-        self.queue.clear();
-        self.raise_for_all(POWER_ON);
+        self.unit.power_cycle();
     }
 
     pub(crate) fn state(&self) -> PersistentState {
-        PersistentState {
-            generation: self.generation,
-            registrations: self
-                .registered
-                .values()
-                .map(|key| Registration {
-                    key: *key,
-                    nexus: None,
-                    holder: None,
-                    all_target_ports: false,
-                })
-                .collect(),
-            reservation: self.holder.map(|(nexus, kind)| Reservation {
-                key: self.registered.get(&nexus).copied(),
-                kind,
-            }),
-        }
+        self.unit.with(|unit, _| unit.persistent_state())
     }
 
     /// Does nobody keep anybody out?
     pub(crate) fn is_open(&self) -> bool {
-        self.holder.is_none() && self.spc2_holder.is_none()
-    }
-
-    /// May this nexus write? Checked when a write is accepted.
-    pub(crate) fn accepts_write(&self, nexus: Nexus) -> bool {
-        let spc2 = self.spc2_holder.is_none_or(|holder| holder == nexus);
-        let persistent = match self.holder {
-            None => true,
-            Some((holder, _)) if holder == nexus => true,
-            Some((_, kind)) => kind.admits_registrants() && self.registered.contains_key(&nexus),
-        };
-        spc2 && persistent
-    }
-
-    /// An operator's CLEAR, from wherever.
-    pub(crate) fn clear(&mut self) {
-        self.registered.clear();
-        self.holder = None;
-        self.raise_for_all(RESERVATIONS_PREEMPTED);
+        self.unit.with(|unit, _| {
+            unit.persistent_state().reservation.is_none() && unit.spc2_holder().is_none()
+        })
     }
 
     pub(crate) fn perform(&mut self, nexus: Nexus, verb: &Verb) -> Exchange {
+        if let Some(answer) = self.lacking(verb) {
+            return answer.into();
+        }
         self.log_in(nexus);
-        if verb.is_read() {
-            return self.read(nexus, verb);
+        if self.lacks.attentions {
+            self.drain(nexus);
         }
-        if matches!(verb, Verb::Reset { .. } | Verb::ClearTaskSet) {
-            self.queue.clear();
-            if matches!(verb, Verb::Reset { .. }) {
-                self.spc2_holder = None;
-                self.raise_for_all(LUN_RESET);
-            }
-            return Answer::Done(Reply::Good).into();
+        let mut exchange = self.send(nexus, verb);
+        if let Answer::Done(Reply::Capabilities(can)) = &mut exchange.answer {
+            *can = self.capabilities(*can);
         }
-        if let Some(attention) = self.attentions.entry(nexus).or_default().pop_front() {
-            return Answer::Attention(attention).into();
-        }
-        let spc2_verb = matches!(verb, Verb::Spc2Reserve | Verb::Spc2Release);
-        if !spc2_verb && self.spc2_holder.is_some_and(|holder| holder != nexus) {
-            return Answer::Conflict { holder: None }.into();
-        }
-        self.change(nexus, verb).into()
+        exchange
     }
 
-    fn read(&mut self, nexus: Nexus, verb: &Verb) -> Exchange {
-        let attentions = self
-            .attentions
-            .entry(nexus)
-            .or_default()
-            .drain(..)
-            .collect();
-        let conflict = self.spc2_holder.is_some_and(|holder| holder != nexus);
-        let answer = match verb {
-            _ if conflict => Answer::Conflict { holder: None },
-            Verb::ReadState => Answer::Done(Reply::State(self.state())),
-            Verb::ReadCapabilities => {
-                let active = if self.aptpl {
-                    Support::Yes
-                } else {
-                    Support::No
-                };
-                Answer::Done(Reply::Capabilities(Capabilities {
-                    aptpl_active: active,
-                    ..self.capabilities
-                }))
+    fn send(&mut self, nexus: Nexus, verb: &Verb) -> Exchange {
+        let way = self.ways.get_mut(&nexus).expect("it has logged in");
+        way.perform(verb, BOUND)
+    }
+
+    fn drain(&mut self, nexus: Nexus) {
+        self.send(nexus, &Verb::TestUnitReady);
+    }
+
+    /// The answer of a disk that does not have this.
+    fn lacking(&self, verb: &Verb) -> Option<Answer> {
+        let lacking = match verb {
+            Verb::Reset { .. } => self.lacks.reset,
+            Verb::ClearTaskSet => self.lacks.clear_task_set,
+            Verb::Preempt { abort: true, .. } => self.lacks.abort,
+            Verb::Register { options, .. } if options.aptpl && self.lacks.aptpl => {
+                return Some(Answer::Refused(Refusal::Sense(Sense {
+                    key: 5,
+                    asc: 0x26,
+                    ascq: 0x00,
+                    deferred: false,
+                    information: None,
+                    field: None,
+                })));
             }
-            _ => Answer::Done(Reply::Good),
+            _ => false,
         };
-        Exchange { answer, attentions }
+        lacking.then_some(Answer::Unsupported)
     }
 
-    fn change(&mut self, nexus: Nexus, verb: &Verb) -> Answer {
-        let good = Answer::Done(Reply::Good);
-        match verb {
-            Verb::Spc2Reserve => {
-                if self.spc2_holder.is_some_and(|holder| holder != nexus) {
-                    return Answer::Conflict { holder: None };
-                }
-                self.spc2_holder = Some(nexus);
-                good
-            }
-            Verb::Spc2Release => {
-                if self.spc2_holder == Some(nexus) {
-                    self.spc2_holder = None;
-                }
-                good
-            }
-            Verb::Register {
-                existing,
-                new,
-                options,
-            } => {
-                if self.registered.get(&nexus).copied() != *existing {
-                    return self.conflict();
-                }
-                self.register(nexus, *new, options.aptpl)
-            }
-            Verb::RegisterIgnoringExisting { new, options } => {
-                self.register(nexus, *new, options.aptpl)
-            }
-            Verb::Reserve { key, .. }
-            | Verb::Release { key, .. }
-            | Verb::Preempt { key, .. }
-            | Verb::Clear { key }
-                if self.registered.get(&nexus) != Some(key) =>
-            {
-                self.conflict()
-            }
-            Verb::Reserve { kind, .. } => match self.holder {
-                None => {
-                    self.holder = Some((nexus, *kind));
-                    good
-                }
-                Some((holder, held)) if holder == nexus && held == *kind => good,
-                Some(_) => self.conflict(),
-            },
-            Verb::Release { kind, .. } => match self.holder {
-                Some((holder, held)) if holder == nexus && held == *kind => {
-                    self.release();
-                    good
-                }
-                Some((holder, _)) if holder == nexus => illegal(0x26, 0x04),
-                Some(_) | None => good,
-            },
-            Verb::Clear { .. } => {
-                self.clear();
-                good
-            }
-            Verb::Preempt {
-                victim,
-                kind,
-                abort,
-                ..
-            } => self.preempt(nexus, *victim, *kind, *abort),
-            _ => Answer::Unsupported,
-        }
-    }
-
-    fn register(&mut self, nexus: Nexus, new: Option<Key>, aptpl: bool) -> Answer {
-        if aptpl && self.capabilities.aptpl_capable == Support::No {
-            return illegal(0x26, 0x00);
-        }
-        self.generation += 1;
-        match new {
-            Some(key) => {
-                self.registered.insert(nexus, key);
-                self.aptpl = aptpl;
-            }
-            None => {
-                self.registered.remove(&nexus);
-                if self.holder.is_some_and(|(holder, _)| holder == nexus) {
-                    self.release();
-                }
-            }
-        }
-        Answer::Done(Reply::Good)
-    }
-
-    /// SPC-4 5.13.11.2.4: takes the reservation over when the victim held it, else removes the victim's
-    /// registrations only.
-    fn preempt(
-        &mut self,
-        nexus: Nexus,
-        victim: Option<Key>,
-        kind: ReservationType,
-        abort: bool,
-    ) -> Answer {
-        let Some(victim) = victim else {
-            return illegal(0x26, 0x00);
+    fn capabilities(&self, can: Capabilities) -> Capabilities {
+        let lacking = |lacks: bool, can: Support| if lacks { Support::No } else { can };
+        let mut can = Capabilities {
+            aptpl_capable: lacking(self.lacks.aptpl, can.aptpl_capable),
+            clear_task_set: lacking(self.lacks.clear_task_set, can.clear_task_set),
+            attentions: lacking(self.lacks.attentions, can.attentions),
+            preempt_and_abort: lacking(self.lacks.abort, can.preempt_and_abort),
+            ..can
         };
-        let victims: Vec<Nexus> = self
-            .registered
-            .iter()
-            .filter(|(_, key)| **key == victim)
-            .map(|(nexus, _)| *nexus)
-            .collect();
-        if victims.is_empty() {
-            return self.conflict();
+        can.resets.lun = lacking(self.lacks.reset, can.resets.lun);
+        can
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.unit.with(|unit, _| unit.reset(ResetScope::Lun));
+    }
+
+    // ---------------------------------------------------------------- writes
+
+    /// A write arrives. True when it is accepted. One that `eats` meets the attentions that wait and is
+    /// repeated, as the disk driver does; another is held back by its host until they are drained.
+    pub(crate) fn accept_write(&mut self, nexus: Nexus, token: u64, eats: bool) -> bool {
+        let lba = u32::try_from(token % 1024).expect("it is small");
+        let range = BlockRange::Ten { lba, blocks: 1 };
+        let access = Access::default();
+        let cdb: Cdb = Command::Write { range, access }.cdb();
+        let nexus = nexus.of_unit();
+        let waiting = self.unit.with(|unit, _| unit.attentions(&nexus).len());
+        if waiting > 0 && !eats {
+            return false;
         }
-        self.generation += 1;
-        let held = self
-            .holder
-            .is_some_and(|(holder, _)| victims.contains(&holder));
-        for gone in victims.into_iter().filter(|gone| *gone != nexus) {
-            self.registered.remove(&gone);
-            self.raise(gone, REGISTRATIONS_PREEMPTED);
-            if abort {
-                self.queue.retain(|queued| queued.nexus != gone);
+        for _ in 0..WRITE_TRIES {
+            let accepted = self
+                .unit
+                .with(|unit, _| unit.accept(&nexus, &cdb, &[0; 512]));
+            match accepted {
+                Accepted::Waits(tag) => {
+                    self.queued.insert(token, tag);
+                    return true;
+                }
+                Accepted::Ended(outcome) if met_attention(outcome.sense) => {}
+                Accepted::Ended(_) => return false,
             }
         }
-        if held {
-            self.holder = Some((nexus, kind));
-        }
-        Answer::Done(Reply::Good)
+        false
     }
 
-    fn release(&mut self) {
-        let released = self.holder.take();
-        if released.is_some_and(|(_, kind)| kind.admits_registrants()) {
-            let others: Vec<Nexus> = self.registered.keys().copied().collect();
-            for other in others {
-                self.raise(other, RESERVATIONS_RELEASED);
-            }
-        }
-    }
-
-    fn conflict(&self) -> Answer {
-        Answer::Conflict {
-            holder: self.state().reservation,
-        }
-    }
-
-    fn raise(&mut self, nexus: Nexus, attention: Attention) {
-        let queue = self.attentions.entry(nexus).or_default();
-        if self.capabilities.attentions != Support::No && queue.len() < ATTENTIONS_MAX {
-            queue.push_back(attention);
-        }
-    }
-
-    fn raise_for_all(&mut self, attention: Attention) {
-        let all: Vec<Nexus> = self.attentions.keys().copied().collect();
-        for nexus in all {
-            self.raise(nexus, attention);
-        }
+    /// An accepted write reaches the medium. False when it was aborted before.
+    pub(crate) fn land_write(&mut self, token: u64) -> bool {
+        let Some(tag) = self.queued.remove(&token) else {
+            return false;
+        };
+        let outcome = self.unit.with(|unit, media| unit.run(tag, media));
+        outcome.is_some_and(|outcome| outcome.status == Status::GOOD)
     }
 }
 
-fn illegal(asc: u8, ascq: u8) -> Answer {
-    Answer::Refused(Refusal::Sense(Sense {
-        key: 5,
-        asc,
-        ascq,
-        deferred: false,
-        information: None,
-        field: None,
-    }))
+fn met_attention(sense: Option<Sense>) -> bool {
+    let attention: Option<Attention> = sense.and_then(|sense| sense.attention());
+    attention.is_some()
 }

@@ -39,10 +39,8 @@ impl goldenscript::Runner for Script {
             return Ok(text);
         }
         if command.name == "world" {
-            self.stage = Some(Stage::Together(Box::new(Together::begin(
-                command,
-                self.guards,
-            ))));
+            let together = Together::begin(command, self.guards)?;
+            self.stage = Some(Stage::Together(Box::new(together)));
             return Ok(String::new());
         }
         match &mut self.stage {

@@ -6,14 +6,16 @@
 //!
 //! A failure names its seed; `STRESS_SEED=n` runs that one alone, and `STRESS_SEEDS=n` more of them.
 
+use crate::disk::{Disk, Lacks};
 use crate::rng::Rng;
 use crate::world::{Belief, Chances, World};
 use quorum_core::arbitration::{Config, Guards, Mode, NodeNumber};
 use quorum_core::times::Profile;
+use scsi::logical_unit::Behaviour;
 use std::time::Duration;
 
 /// Seeds of an ordinary run; each is some twenty virtual seconds.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 100;
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -64,6 +66,18 @@ pub(crate) struct Plan {
     pub(crate) guards: Guards,
     /// Node 1 is owner first, and nothing happens to it.
     pub(crate) protect: bool,
+    /// Whose disk; none: a different one for each seed.
+    pub(crate) behaviour: Option<Behaviour>,
+}
+
+impl Plan {
+    fn behaviour(self, seed: u64) -> Behaviour {
+        self.behaviour.unwrap_or(match seed % 3 {
+            0 => Behaviour::Tgt,
+            1 => Behaviour::Standard,
+            _ => Behaviour::Lio,
+        })
+    }
 }
 
 fn config(plan: Plan, node: u8, rng: &mut Rng) -> Config {
@@ -87,8 +101,9 @@ fn config(plan: Plan, node: u8, rng: &mut Rng) -> Config {
 
 /// One random run.
 pub(crate) fn run(plan: Plan, seed: u64) -> World {
-    let mut world = World::new(seed);
     let mut rng = Rng(seed ^ 0x5eed);
+    let disk = Disk::new(plan.behaviour(seed), seed, Lacks::default());
+    let mut world = World::new(seed, disk);
     let nodes = 2 + u8::from(rng.chance(700));
     // The paths of a node decide the type; a cluster has one type.
     let several_paths = rng.chance(200);
@@ -99,6 +114,8 @@ pub(crate) fn run(plan: Plan, seed: u64) -> World {
         } else {
             1
         };
+        // tgt does not have it.
+        config.policy.accept_no_aptpl = plan.behaviour(seed) == Behaviour::Tgt;
         let late = config.times.lateness;
         world.add(config);
         if let Some(node) = world.nodes.get_mut(&number) {
@@ -225,6 +242,7 @@ fn plan(mode: Mode, protect: bool) -> Plan {
         mode,
         guards: Guards::ALL_ON,
         protect,
+        behaviour: None,
     }
 }
 
@@ -252,6 +270,22 @@ fn spc2_a_live_owner_keeps_the_disk_whatever_its_challengers_do() {
 fn spc2_never_two_owners_and_one_in_the_end_whatever_happens() {
     let counted = must_be_clean(plan(Mode::Spc2, false));
     assert!(counted.owners > 100, "{counted:?}");
+}
+
+/// A disk that answers GOOD and does nothing, that aborts nothing and raises the wrong attentions cannot keep
+/// an old write out, nor a live owner in. But a read of the state tells the truth, and so nobody believes to
+/// own what another owns.
+#[test]
+fn on_a_hostile_disk_nobody_believes_wrongly() {
+    let plan = Plan {
+        behaviour: Some(Behaviour::Hostile),
+        ..plan(Mode::Persistent, false)
+    };
+    let counted = count(plan, &seeds());
+    let wrong = |violation: &&String| violation.contains("S5") || violation.contains("self-stop");
+    let wrong: Vec<&String> = counted.violations.iter().filter(wrong).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(counted.owners > 50, "{}", counted.owners);
 }
 
 /// The checkers are not blind: with a guard off they must see something.

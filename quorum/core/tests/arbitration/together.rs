@@ -1,7 +1,7 @@
 //! Several machines and a disk, as a script tells them.
 //!
 //! ```text
-//! world [no-aptpl] [no-reset] [no-cts] [no-attentions] [no-abort]    a disk
+//! world [standard|lio|tgt|hostile] [no-aptpl] [no-reset] [no-cts] [no-attentions] [no-abort]    a disk
 //! node N [options of `machine`]   a node of it
 //! start N...   kill N   restart N   restart-elsewhere N (on a new nexus)
 //! pause N   resume N   hungry N   park N   release N
@@ -15,13 +15,14 @@
 //!
 //! Every checker runs after every step; a violation ends the script.
 
-use crate::disk::Nexus;
+use crate::disk::{Disk, Lacks, Nexus};
 use crate::setup::config;
 use crate::words::{duration, holder_word, key, registrations_word};
 use crate::world::{Fault, World};
 use goldenscript::{Argument, Command};
 use quorum_core::arbitration::Guards;
-use scsi::reservation::{RegisterOptions, ReservationType, ResetScope, Support, Verb};
+use scsi::logical_unit::Behaviour;
+use scsi::reservation::{RegisterOptions, ReservationType, Verb};
 
 /// Where strangers come from.
 const STRANGER: Nexus = Nexus(900);
@@ -33,33 +34,28 @@ pub(crate) struct Together {
 }
 
 impl Together {
-    pub(crate) fn begin(command: &Command, guards: Guards) -> Self {
-        let mut world = World::new(1);
-        let has = |word: &str| {
-            let argument = Argument::Positional(word.into());
-            command.args.contains(&argument)
-        };
-        let can = &mut world.disk.capabilities;
-        if has("no-aptpl") {
-            can.aptpl_capable = Support::No;
+    pub(crate) fn begin(command: &Command, guards: Guards) -> Result<Self, String> {
+        let mut behaviour = Behaviour::Standard;
+        let mut lacks = Lacks::default();
+        let mut arguments = command.consume_args();
+        while let Some(word) = arguments.next_pos() {
+            match word {
+                "no-aptpl" => lacks.aptpl = true,
+                "no-reset" => lacks.reset = true,
+                "no-cts" => lacks.clear_task_set = true,
+                "no-attentions" => lacks.attentions = true,
+                "no-abort" => lacks.abort = true,
+                name => {
+                    behaviour =
+                        Behaviour::from_name(name).ok_or_else(|| format!("what is {name}?"))?;
+                }
+            }
         }
-        if has("no-reset") {
-            can.resets.lun = Support::No;
-        }
-        if has("no-cts") {
-            can.clear_task_set = Support::No;
-        }
-        if has("no-attentions") {
-            can.attentions = Support::No;
-        }
-        if has("no-abort") {
-            can.preempt_and_abort = Support::No;
-        }
-        Self {
-            world,
+        Ok(Self {
+            world: World::new(1, Disk::new(behaviour, 1, lacks)),
             strangers: 0,
             guards,
-        }
+        })
     }
 
     pub(crate) fn run(&mut self, command: &Command) -> Result<String, String> {
@@ -88,15 +84,9 @@ impl Together {
         match command.name.as_str() {
             "linger" => world.linger = duration(arguments.next_pos().ok_or("how long?")?)?,
             "power-loss" => world.lose_power(),
-            "clear" => world.disk.clear(),
+            "clear" => self.clear()?,
             "disk" => {}
-            "reset" => {
-                let reset = Verb::Reset {
-                    scope: ResetScope::Lun,
-                    escalate: false,
-                };
-                world.disk.perform(STRANGER, &reset);
-            }
+            "reset" => world.disk.reset(),
             "run" => world.run(duration(arguments.next_pos().ok_or("how long?")?)?),
             "register" => {
                 self.strangers += 1;
@@ -123,6 +113,20 @@ impl Together {
             }
             _ => return self.obey_for_a_node(command),
         }
+        Ok(())
+    }
+
+    /// An operator registers from another host, clears, and is gone.
+    fn clear(&mut self) -> Result<(), String> {
+        let operator = Nexus(800);
+        let key = key("x0e")?;
+        let register = Verb::Register {
+            existing: None,
+            new: Some(key),
+            options: RegisterOptions::default(),
+        };
+        self.world.disk.perform(operator, &register);
+        self.world.disk.perform(operator, &Verb::Clear { key });
         Ok(())
     }
 

@@ -14,7 +14,7 @@
 //! What is checked after each step is in [`crate::checkers`].
 
 use crate::checkers::Checkers;
-use crate::disk::{Disk, Nexus, Queued};
+use crate::disk::{Disk, Nexus};
 use crate::rng::Rng;
 use crate::words::{event_word, ms};
 use quorum_core::Instant;
@@ -139,10 +139,10 @@ const FEED_EVERY: Duration = Duration::from_millis(50);
 const WRITE_EVERY: Duration = Duration::from_millis(37);
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, disk: Disk) -> Self {
         Self {
             now: Instant::ZERO,
-            disk: Disk::new(),
+            disk,
             nodes: BTreeMap::new(),
             queue: BTreeMap::new(),
             sequence: 0,
@@ -203,9 +203,10 @@ impl World {
     /// A new process of this node begins. Its sessions are reinstated first, so that nothing of an earlier
     /// process is under way on its nexuses any more.
     pub(crate) fn start(&mut self, number: u8) {
+        let first = self.node(number).incarnation == 0;
         self.kill(number);
         let nexuses = self.node(number).nexuses.clone();
-        for nexus in nexuses {
+        for nexus in nexuses.into_iter().filter(|_| !first) {
             self.disk.log_in_again(nexus);
             self.queue.retain(
                 |_, step| !matches!(step, Step::WriteArrives { nexus: on, .. } if *on == nexus),
@@ -391,9 +392,7 @@ impl World {
             }
             Step::WriteArrives { nexus, token } => self.accept_write(nexus, token),
             Step::WriteLands { token } => {
-                let queued = self.disk.queue.iter().position(|one| one.token == token);
-                if let Some(place) = queued {
-                    self.disk.queue.remove(place);
+                if self.disk.land_write(token) {
                     self.checkers.landed(token);
                 }
             }
@@ -492,7 +491,7 @@ impl World {
                 node.belief = Belief::Held;
                 node.key = *key;
                 self.epoch = *key;
-                self.checkers.held(number);
+                self.checkers.held();
             }
             Event::Owner { .. } => {
                 node.belief = Belief::Owner;
@@ -501,7 +500,7 @@ impl World {
             Event::Retaken { key } => {
                 node.key = Some(*key);
                 self.epoch = Some(*key);
-                self.checkers.held(number);
+                self.checkers.retaken();
             }
             Event::Barrier(BarrierKind::SettleOnly) => self.checkers.no_barrier(),
             Event::Stopped(stopped) => {
@@ -622,11 +621,12 @@ impl World {
     }
 
     fn accept_write(&mut self, nexus: Nexus, token: u64) {
-        if !self.disk.accepts_write(nexus) {
+        let open = self.disk.is_open();
+        let eats = self.chances.zombie > 0 && self.rng.chance(500);
+        if !self.disk.accept_write(nexus, token, eats) {
             return;
         }
-        self.checkers.accepted(token, self.disk.is_open());
-        self.disk.queue.push(Queued { nexus, token });
+        self.checkers.accepted(token, open);
         let linger = if self.chances.zombie == 0 {
             self.linger
         } else {
