@@ -10,7 +10,7 @@
 use super::node::{Heard, Node, disk};
 use super::told::{Told, What};
 use crate::Context;
-use crate::arbitrate::record::{Record, What as Event};
+use crate::arbitrate::record::{Holder, Record, What as Event};
 use crate::arbitrate::timeline;
 use crate::exit::{Exit, Failure};
 use anstyle::{AnsiColor, Style};
@@ -18,6 +18,7 @@ use nix::sys::signal::{SigSet, Signal};
 use quorum_core::times::Profile;
 use scsi::reservation::PersistentState;
 use scsi::wire::status::Status;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -78,7 +79,12 @@ struct Stage<'a> {
     ends_at: Duration,
     /// What is to be printed.
     waiting: Vec<Shown>,
+    /// What people have read in this act: a contender that waits tries again every second.
+    read: BTreeSet<Repeated>,
 }
+
+/// What a contest repeats: which node, what it did, against which holder's key.
+type Repeated = (u8, &'static str, Option<String>);
 
 /// A line that waits for its turn.
 enum Shown {
@@ -138,6 +144,7 @@ pub(super) fn play(profile: Profile, context: &mut Context) -> Result<Played, Fa
         },
         ends_at: crate::clock::since_boot() + PLAY_MAX,
         waiting: Vec::new(),
+        read: BTreeSet::new(),
     };
     let acts = stage.acts(&directory.0, profile, &heard_in);
     stage.print_all()?;
@@ -234,8 +241,17 @@ impl Stage<'_> {
         for shown in self.waiting.drain(..old) {
             let began_ns = self.played.began_ns;
             match &shown {
-                Shown::Demo(told) => self.context.output.event(&told.line(began_ns))?,
+                Shown::Demo(told) => {
+                    if told.begins_an_act() {
+                        self.read.clear();
+                    }
+                    self.context.output.event(&told.line(began_ns))?;
+                }
                 Shown::Node(record) => {
+                    let again = repeated(record).is_some_and(|what| !self.read.insert(what));
+                    if again && !self.context.global.json {
+                        continue;
+                    }
                     let (name, style) = name(record.node);
                     self.context.output.event(&timeline::Line {
                         record,
@@ -361,6 +377,20 @@ fn belongs_in_the_timeline(what: &Event) -> bool {
             | Event::Ended { .. }
             | Event::Path { .. }
     )
+}
+
+/// What a contest repeats until the owner ends, and people want to read once in an act.
+fn repeated(record: &Record) -> Option<Repeated> {
+    let against = |holder: &Option<Holder>| holder.as_ref().and_then(|holder| holder.key.clone());
+    if let Event::Waiting { holder, .. } = &record.what {
+        Some((record.node, "waiting", against(holder)))
+    } else if let Event::Lost { holder, .. } = &record.what {
+        Some((record.node, "lost", against(holder)))
+    } else if let Event::Removed { .. } = &record.what {
+        Some((record.node, "removed", None))
+    } else {
+        None
+    }
 }
 
 fn name(node: u8) -> (String, Style) {

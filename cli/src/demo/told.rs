@@ -64,6 +64,11 @@ impl Told {
         self.at.monotonic_ns
     }
 
+    /// Is it the heading of an act?
+    pub(super) const fn begins_an_act(&self) -> bool {
+        matches!(self.what, What::Act { .. })
+    }
+
     /// As a line of a timeline that began then.
     pub(super) const fn line(&self, began_ns: u64) -> Line<'_> {
         Line {
@@ -98,7 +103,7 @@ impl Report for Line<'_> {
                 writeln!(
                     page,
                     "{STRONG}{nodes} nodes and one quorum disk{STRONG:#} {FAINT}(emulated in {file}, profile \
-                     {profile}){FAINT:#}"
+                     {profile}; what repeats is told once, --json has all){FAINT:#}"
                 )
             }
             What::Act { text } => writeln!(page, "\n{STRONG}{text}{STRONG:#}"),
