@@ -1,8 +1,4 @@
 //! One arbitration decision: what a defender makes of a state that was read.
-#![expect(
-    missing_docs,
-    reason = "criterion's macros make undocumented functions"
-)]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use quorum_core::Instant;

@@ -34,7 +34,8 @@ pub enum Input {
     /// Begin. `serials` is a block of key serials that were never used before, first and count.
     ///
     /// With it the driver promises that no write of an earlier term or process of this node can still be
-    /// outstanding on any of its paths: to register is also to let such a write through.
+    /// outstanding on any of its paths: to register is also to let such a write
+    /// through (PR trace 1 of the model).
     Start {
         /// First serial of the block.
         serials: (u32, u32),

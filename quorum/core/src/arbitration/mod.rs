@@ -1,4 +1,24 @@
-//! Who may own the quorum disk.
+//! Who may own the quorum disk: the machines, and what goes into them and comes out.
+//!
+//! | question | answer |
+//! |---|---|
+//! | what a challenger does | `persistent::challenge`, `spc2::contention` |
+//! | when a take is a win | `persistent::win`, `spc2::win` |
+//! | what a defender does, on a reset too | `persistent::defence`, `spc2::defence` |
+//! | what "I hold it" means | `persistent::verdict` |
+//! | how old ownership may be | `tenure`, with [`crate::times`] |
+//! | what happens when the disk loses power | `persistent::power_loss` |
+//! | what a loser, a refused and a released node leave behind | `persistent::leave` |
+//! | which conditions keep all that, and which script notices each | [`Guard`], `tests/arbitration/guards.rs` |
+//!
+//! Every behaviour is a script under `testscripts/arbitration`, named after what happens; those that replay a
+//! counterexample of the model of the first design say which trace it was. The checkers of
+//! `tests/arbitration` run over them and over random schedules.
+//!
+//! What a driver owes: to answer each [`Output::Perform`] once, within its bound; to send [`Input::Start`]
+//! only when no write of an earlier life of this node is under way; to send [`Input::Fed`] while whoever it
+//! serves is alive, also before it owns the disk; to stop everything that writes when the point of the last
+//! [`Output::ProvedUntil`] has come, without asking the machine; and to let nothing write before `Held`.
 
 mod config;
 mod desk;
