@@ -1,13 +1,17 @@
 //! One arbiter a nexus on a host.
 //!
 //! The lock is a flock on a file in the runtime directory, named after the disk's WWID and the nexus. The
-//! kernel drops it with the process, however that ends; the file stays, so there is no race about its name.
+//! file stays, so there is no race about its name.
+//!
+//! Invariants:
+//! * the lock belongs to the open file, not to a process: it is free when the last descriptor of it is
+//!   closed, however its owners end, and never before (it is not unlocked, only closed);
+//! * a descriptor is closed on exec, unless whoever was given one with [`NexusLock::descriptor`] says not.
 
 use super::names::file_name;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +32,7 @@ pub enum LockError {
         /// The lock file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -36,10 +40,10 @@ fn pid_text(pid: Option<u32>) -> String {
     pid.map_or_else(|| String::from("(unknown)"), |pid| pid.to_string())
 }
 
-/// Held as long as the value lives.
+/// Held until the last descriptor of it is closed: this one, and every one handed out.
 #[derive(Debug)]
 pub(super) struct NexusLock {
-    _file: Flock<File>,
+    file: File,
 }
 
 impl NexusLock {
@@ -49,12 +53,12 @@ impl NexusLock {
     /// [`LockError`].
     pub(super) fn take(runtime_dir: &Path, wwid: &str, nexus: &str) -> Result<Self, LockError> {
         let path = runtime_dir.join(file_name("arbiter", &[wwid, nexus]));
-        let failed = |source: std::io::Error| LockError::File {
+        let failed = |source: io::Error| LockError::File {
             path: path.clone(),
             source,
         };
         std::fs::create_dir_all(runtime_dir).map_err(failed)?;
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -62,21 +66,29 @@ impl NexusLock {
             .mode(0o644)
             .open(&path)
             .map_err(failed)?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut locked) => {
-                write_pid(&mut locked).map_err(failed)?;
-                Ok(Self { _file: locked })
+        match file.try_lock() {
+            Ok(()) => {
+                write_pid(&mut file).map_err(failed)?;
+                Ok(Self { file })
             }
-            Err((mut file, Errno::EAGAIN)) => Err(LockError::Taken {
+            Err(TryLockError::WouldBlock) => Err(LockError::Taken {
                 pid: read_pid(&mut file),
                 path,
             }),
-            Err((_, errno)) => Err(failed(errno.into())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
         }
+    }
+
+    /// A further descriptor of the lock, which holds it as much as this one does.
+    ///
+    /// # Errors
+    /// When there is no descriptor to be had.
+    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.file.try_clone().map(OwnedFd::from)
     }
 }
 
-fn write_pid(file: &mut File) -> std::io::Result<()> {
+fn write_pid(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{}", std::process::id())
@@ -104,6 +116,18 @@ mod tests {
         };
         assert_eq!(*pid, Some(std::process::id()));
         drop(first);
+        NexusLock::take(dir.path(), "naa.1", "a").unwrap();
+    }
+
+    #[test]
+    fn the_nexus_stays_locked_until_the_last_descriptor_that_was_handed_out_is_closed() {
+        let dir = TestDir::new("handed");
+        let lock = NexusLock::take(dir.path(), "naa.1", "a").unwrap();
+        let handed_to_a_child = lock.descriptor().unwrap();
+        drop(lock);
+        let refused = NexusLock::take(dir.path(), "naa.1", "a");
+        assert!(matches!(refused, Err(LockError::Taken { .. })));
+        drop(handed_to_a_child);
         NexusLock::take(dir.path(), "naa.1", "a").unwrap();
     }
 

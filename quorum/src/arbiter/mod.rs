@@ -74,6 +74,7 @@ use realtime::STACK_BYTES;
 use scsi::reservations::Reservations;
 use self_stop::Tenure;
 use serials::Serials;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -119,6 +120,7 @@ pub struct Arbiter {
     tenure: Arc<Tenure>,
     notices: Notices,
     watchdog: SharedWatchdog,
+    locks: Arc<Vec<NexusLock>>,
     driver: Option<JoinHandle<Option<Stopped>>>,
     timer: Option<JoinHandle<()>>,
 }
@@ -198,6 +200,7 @@ impl Arbiter {
             tenure,
             notices,
             watchdog,
+            locks,
             driver: None,
             timer: Some(timer),
         };
@@ -237,6 +240,18 @@ impl Arbiter {
     /// Everything that the watchdog guards has ended, although the disk was lost: it need not fire.
     pub fn disarm_watchdog(&self) {
         driver::disarm(&self.watchdog, &self.notices);
+    }
+
+    /// Descriptors of the locks on the nexuses, for what is started because the disk is ours.
+    ///
+    /// The lock is free when the last descriptor of it is closed. A child that has one therefore keeps the
+    /// next arbiter of this host off the nexus for as long as it lives, although this process was killed.
+    /// They are closed on exec: a child inherits one when FD_CLOEXEC is cleared.
+    ///
+    /// # Errors
+    /// When there is no descriptor to be had.
+    pub fn lock_descriptors(&self) -> std::io::Result<Vec<OwnedFd>> {
+        self.locks.iter().map(NexusLock::descriptor).collect()
     }
 
     /// Waits for the end; why it came. `None` when the driver itself broke.
