@@ -40,7 +40,7 @@ pub enum Stopped {
     },
     /// It was refused.
     Refused(Refused),
-    /// It was the owner and lost the disk to another.
+    /// It was the owner and lost the disk to another, or could not take it again after a power loss.
     Deposed {
         /// The holder, where the disk tells.
         holder: Option<Reservation>,
@@ -52,7 +52,7 @@ pub enum Stopped {
     },
     /// It parked: it holds the disk still, and writes nothing more.
     Parked,
-    /// It gave the disk back.
+    /// It gave back what it had, or may have had.
     Released {
         /// A read afterwards showed that nothing of this node is left; else nobody knows.
         confirmed: bool,

@@ -26,8 +26,8 @@ use super::{
 };
 use std::time::Duration;
 
-/// How often one look may be followed by a take that changed nothing: a few attentions that were pending,
-/// or answers that were lost. More is somebody else's doing.
+/// How often a challenge takes: a few attentions that were pending, answers that were lost, or moments
+/// without a free path. More is somebody else's doing.
 const TAKES_MAX: u32 = 4;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -110,7 +110,17 @@ impl Persistent {
             return;
         };
         if self.capabilities.aptpl_active != Support::Yes {
-            self.refuse(Refused::NoAptpl);
+            let registered_at = challenge.registered_at;
+            let others = self
+                .seen
+                .as_ref()
+                .is_some_and(|seen| !seen.registrations.is_empty());
+            if self.desk.config.policy.wait && others {
+                // The last REGISTER of any nexus decides: another's may have come in between.
+                self.lost(None, Some(registered_at));
+            } else {
+                self.refuse(Refused::NoAptpl);
+            }
             return;
         }
         challenge.stage = Stage::Noting;
@@ -136,6 +146,10 @@ impl Persistent {
         let foreign = self.foreign_in(state);
         let refuse_foreign = !self.desk.config.policy.evict_foreign
             && self.desk.stands(Guard::ForeignRefusedInChallenge);
+        if !foreign.is_empty() && refuse_foreign && self.waits_behind(held) {
+            self.lost(held, Some(registered_at));
+            return;
+        }
         if !foreign.is_empty() && refuse_foreign {
             self.refuse(Refused::Foreign {
                 registrations: foreign,
@@ -245,15 +259,17 @@ impl Persistent {
         };
         challenge.stage = Stage::Looking;
         let (key, noted) = (challenge.key, challenge.noted);
-        let registered = self.paths.registered_with(key);
-        let Some(path) = registered
-            .into_iter()
-            .find(|path| !self.desk.is_busy(*path))
-        else {
+        if challenge.takes >= TAKES_MAX {
+            let registered_at = challenge.registered_at;
+            self.lost(noted, Some(registered_at));
+            return;
+        }
+        challenge.takes += 1;
+        let path = self.paths.for_change(key, |path| !self.desk.is_busy(path));
+        let Some(path) = path else {
             self.stumble_for("no registered path is free");
             return;
         };
-        challenge.takes += 1;
         challenge.stage = Stage::Taking;
         self.kind = kind;
         let victim = noted.and_then(|held| held.key);
@@ -317,6 +333,14 @@ impl Persistent {
             }
             Some(_) | None => self.lost(held, Some(registered_at)),
         }
+    }
+
+    /// Does this node wait anyhow, behind a holder of its own cluster? Foreign keys that come up then are
+    /// the holder's to remove, and not the end of every waiting contender.
+    pub(super) fn waits_behind(&self, held: Option<Reservation>) -> bool {
+        let holder = held.and_then(|held| held.key);
+        self.desk.config.policy.wait
+            && holder.is_some_and(|key| self.owner_of(key) != KeyOwner::Foreign)
     }
 
     /// The race was lost. A loser starts over one wait after its REGISTER, and in the nodes' order.

@@ -20,7 +20,9 @@
 //! this node's, so this node is the owner still, and defends from another path. Moving the reservation
 //! would remove its own key from other paths for a moment; only a release does that (see `leave`).
 //!
-//! A path that comes (back) during a term joins it: it is given the term's key, once.
+//! A path that comes (back) during a term joins it: it is given the term's key, once. One that failed is
+//! tried again some rounds later. One on which a change conflicted is doubted: others may have the key while
+//! it has not, so the next change goes over another path, and it joins anew.
 //!
 //! Invariants: one change is out at a time; a round reads at most [`READS_MAX`] times; an owner that is
 //! not fed starts no round.
@@ -31,9 +33,8 @@ use super::super::{CommandId, PathId};
 use super::verdict::{Verdict, judge, victims};
 use super::{
     Answer, Attentions, Event, Instant, Key, Persistent, PersistentState, Phase, Registration,
-    Reply, Support, Verb, normal, trouble,
+    Reply, Verb, normal, trouble,
 };
-use scsi::reservation::RegisterOptions;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -129,6 +130,7 @@ impl Persistent {
     }
 
     fn start_round(&mut self) {
+        self.paths.count_down_to_retry();
         let reads_left = READS_MAX;
         let found_at = self.desk.now;
         if let Phase::Owning(owning) = &mut self.phase {
@@ -151,7 +153,7 @@ impl Persistent {
         let Some(round) = &mut owning.round else {
             return;
         };
-        let paths = self.paths.registered_with(owning.key);
+        let paths = self.paths.defending(owning.key);
         round.reads.clear();
         round.change = None;
         round.sweep.clear();
@@ -388,7 +390,7 @@ impl Persistent {
     /// Gives the term's key to a path that has come, one at a time.
     fn join_paths(&mut self) {
         let further = self.keys_of_other_lives();
-        let aptpl = self.capabilities.aptpl_capable != Support::No;
+        let options = self.register_options();
         let Phase::Owning(owning) = &mut self.phase else {
             return;
         };
@@ -415,10 +417,7 @@ impl Persistent {
         let verb = Verb::Register {
             existing,
             new: Some(key),
-            options: RegisterOptions {
-                aptpl,
-                ..RegisterOptions::default()
-            },
+            options,
         };
         self.paths.will_send(path, &verb);
         let id = self.desk.perform(path, verb);

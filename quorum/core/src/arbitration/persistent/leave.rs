@@ -11,15 +11,24 @@
 //!
 //! Invariants: a holder's registration is never taken away before its reservation (on the target that
 //! would release it while other paths could still write, SPC-4 5.13.11.2); a loser that finds itself
-//! holding has won after all; each step is tried once on each path, so this ends.
+//! holding has won after all, but for one whose wins come to nothing again and again; each step is tried
+//! once on each path, but for an unregister that was not performed, a few times, so this ends; taking a key
+//! away carries the APTPL bit as registering it does; only a read that shows nothing of this node is
+//! "withdrawn".
 
 use super::super::guards::Guard;
 use super::win::How;
 use super::{
-    Errand, Instant, Key, PathId, Persistent, PersistentState, Phase, Reservation, Stopped, Verb,
-    normal,
+    Answer, Errand, Instant, Key, PathId, Persistent, PersistentState, Phase, Reservation, Stopped,
+    Verb, normal,
 };
-use scsi::reservation::RegisterOptions;
+
+/// How often a path is sent an unregister: for each key that it may have, and a few attentions that were
+/// pending.
+const SENDS_MAX: usize = 8;
+/// How often in a row a loser that finds itself holding tries to make a term of it; a disk that does not let
+/// it is given back.
+const WINS_MAX: u32 = 3;
 
 /// What comes afterwards.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -44,7 +53,10 @@ pub(super) struct Leaving {
     keys: Vec<Key>,
     released: Vec<PathId>,
     moved: bool,
+    /// Paths that are through with it, whatever came of it.
     unregistered: Vec<PathId>,
+    /// The path of each unregister that was sent.
+    sent: Vec<PathId>,
 }
 
 impl Leaving {
@@ -72,6 +84,7 @@ impl Persistent {
             released: Vec::new(),
             moved: false,
             unregistered: Vec::new(),
+            sent: Vec::new(),
         });
         if nothing {
             self.left(true);
@@ -105,7 +118,8 @@ impl Persistent {
         let Some(key) = held.key else {
             return;
         };
-        if leaving.after.is_lost_race() && self.key == Some(key) {
+        let won = leaving.after.is_lost_race() && self.key == Some(key);
+        if won && self.wins < WINS_MAX {
             self.win(key, How::FoundHolding);
             return;
         }
@@ -135,6 +149,7 @@ impl Persistent {
     }
 
     fn unregister_next(&mut self) {
+        let options = self.register_options();
         let Phase::Leaving(leaving) = &mut self.phase else {
             return;
         };
@@ -146,16 +161,15 @@ impl Persistent {
             return;
         };
         let seen = self.seen.as_ref();
-        let existing = self.paths.next_existing(path, seen, &leaving.keys);
-        match existing.flatten() {
+        let sends = leaving.sent.iter().filter(|sent| **sent == path).count();
+        let key = self.paths.next_to_remove(path, seen, &leaving.keys);
+        match key.filter(|_| sends < SENDS_MAX) {
             Some(key) => {
-                if self.paths.registered(path) == Some(key) {
-                    leaving.unregistered.push(path);
-                }
+                leaving.sent.push(path);
                 let verb = Verb::Register {
                     existing: Some(key),
                     new: None,
-                    options: RegisterOptions::default(),
+                    options,
                 };
                 self.ask(path, verb);
             }
@@ -164,6 +178,18 @@ impl Persistent {
                 self.unregister_next();
             }
         }
+    }
+
+    /// A change came back. One that was not performed is tried again; one whose end is not known is not.
+    pub(super) fn leave_answer(&mut self, path: PathId, verb: &Verb, answer: &Answer) {
+        let Phase::Leaving(leaving) = &mut self.phase else {
+            return;
+        };
+        let again = matches!(answer, Answer::Conflict { .. } | Answer::Attention(_));
+        if matches!(verb, Verb::Register { .. }) && !again {
+            leaving.unregistered.push(path);
+        }
+        self.read_state();
     }
 
     /// Done, or as far as it goes.
@@ -177,6 +203,9 @@ impl Persistent {
                 self.phase = Phase::Resting { until };
             }
             After::Stop(Stopped::Released { .. }) => self.stop(Stopped::Released { confirmed }),
+            After::Stop(Stopped::Withdrawn) if !confirmed => {
+                self.stop(Stopped::Released { confirmed });
+            }
             After::Stop(stopped) => self.stop(stopped),
         }
     }

@@ -49,7 +49,7 @@ use paths::Paths;
 use register::Registering;
 use scsi::reservation::{
     Answer, Attention, AttentionKind, Capabilities, Exchange, Key, PersistentState, Refusal,
-    Registration, Reply, Reservation, ReservationType, Support, Unsent, Verb,
+    RegisterOptions, Registration, Reply, Reservation, ReservationType, Support, Unsent, Verb,
 };
 use std::collections::VecDeque;
 use win::Win;
@@ -79,6 +79,10 @@ pub(crate) struct Persistent {
     attentions: Attentions,
     /// The target refused PREEMPT AND ABORT.
     abort_refused: bool,
+    /// The target does not take the APTPL bit.
+    aptpl_refused: bool,
+    /// How often in a row a take was a win, and no term came of it.
+    wins: u32,
     /// The disk has been described to the people already.
     described: bool,
     /// Told to stop, and waits for the command that is out.
@@ -126,6 +130,8 @@ impl Persistent {
             fed_at: Instant::ZERO,
             attentions: Attentions::default(),
             abort_refused: false,
+            aptpl_refused: false,
+            wins: 0,
             described: false,
             leave_asked: false,
             foreign_removed: VecDeque::new(),
@@ -391,8 +397,14 @@ impl Persistent {
 
     /// Everything but a state and capabilities: the answers to changes, and reads that failed.
     fn on_other_answer(&mut self, path: PathId, verb: &Verb, sent_at: Instant, answer: &Answer) {
-        if let Answer::NotSent(Unsent::NoPath(_) | Unsent::NotPermitted(_)) = answer {
-            self.paths.fail(path);
+        match answer {
+            Answer::NotSent(Unsent::NoPath(_) | Unsent::NotPermitted(_)) => self.paths.fail(path),
+            Answer::NotSent(_) | Answer::OutcomeUnknown(_) => self.paths.shun(path),
+            Answer::Done(_)
+            | Answer::Conflict { .. }
+            | Answer::Attention(_)
+            | Answer::Refused(_)
+            | Answer::Unsupported => {}
         }
         if verb.is_read() {
             if self.phase == Phase::Probing && matches!(answer, Answer::Conflict { .. }) {
@@ -409,7 +421,7 @@ impl Persistent {
             Phase::Registering(_) => self.registered(path, verb, sent_at, answer),
             Phase::Challenge(_) => self.taken(verb, answer),
             Phase::Win(_) => self.win_answer(path, verb, answer),
-            Phase::Leaving(_) => self.read_state(),
+            Phase::Leaving(_) => self.leave_answer(path, verb, answer),
             Phase::Idle
             | Phase::Probing
             | Phase::Owning(_)
@@ -500,7 +512,9 @@ impl Persistent {
             return;
         }
         if self.desk.config.policy.wait {
-            let until = self.desk.now + self.desk.config.own_turn();
+            // A whole round, so that a disk that fails at once is not asked all the time.
+            let times = &self.desk.config.times;
+            let until = self.desk.now + times.defend_interval + self.desk.config.own_turn();
             self.desk.tell(Event::Lost {
                 holder: None,
                 again_at: Some(until),
@@ -511,9 +525,23 @@ impl Persistent {
         }
     }
 
-    /// Ends without ever owning the disk; what was registered is taken away.
+    /// Ends without ever owning the disk; what was registered is taken away. An owner that cannot take its
+    /// disk again has lost it: whoever it serves must hear of a loss.
     fn refuse(&mut self, refused: Refused) {
-        self.leave(After::Stop(Stopped::Refused(refused)));
+        let after = match self.tenure() {
+            Some(_) => Stopped::Deposed { holder: None },
+            None => Stopped::Refused(refused),
+        };
+        self.leave(After::Stop(after));
+    }
+
+    /// What every REGISTER carries, also one that takes a key away: the bit of the last REGISTER of any
+    /// nexus counts for the whole logical unit (SPC-4 5.13.5), the owner's reservation too.
+    fn register_options(&self) -> RegisterOptions {
+        RegisterOptions {
+            aptpl: self.capabilities.aptpl_capable != Support::No && !self.aptpl_refused,
+            ..RegisterOptions::default()
+        }
     }
 
     fn stop(&mut self, stopped: Stopped) {

@@ -56,7 +56,7 @@ impl Persistent {
             epoch: Epoch::Unread,
         };
         self.phase = Phase::Win(Win::retaking(key, retake));
-        match self.paths.best(|path| !self.desk.is_busy(path)) {
+        match self.paths.for_change(key, |path| !self.desk.is_busy(path)) {
             Some(path) => self.reserve_on(path),
             None => self.stumble_for("no path is free"),
         }

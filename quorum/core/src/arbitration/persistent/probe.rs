@@ -16,6 +16,7 @@ impl Persistent {
     /// Contends, from the beginning.
     pub(super) fn probe(&mut self) {
         self.errand = Errand::default();
+        self.wins = 0;
         self.paths.forgive();
         self.phase = Phase::Probing;
         self.read(Verb::ReadCapabilities);
@@ -30,6 +31,10 @@ impl Persistent {
             });
         }
         if let Some(refused) = self.refusal(state) {
+            if matches!(refused, Refused::Foreign { .. }) && self.waits_behind(state.reservation) {
+                self.lost(state.reservation, None);
+                return;
+            }
             self.refuse(refused);
             return;
         }

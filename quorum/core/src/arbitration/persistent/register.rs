@@ -18,10 +18,8 @@ use super::super::guards::Guard;
 use super::super::tenure::Tenure;
 use super::challenge::Challenge;
 use super::{
-    Answer, Event, Instant, Key, KeyOwner, PathId, Persistent, Phase, Refusal, Refused, Support,
-    Verb,
+    Answer, Event, Instant, Key, KeyOwner, PathId, Persistent, Phase, Refusal, Refused, Verb,
 };
-use scsi::reservation::RegisterOptions;
 
 /// How many REGISTERs one challenge may send: 24 paths, each refused once, or a few paths among the
 /// leftovers of many lives.
@@ -43,8 +41,6 @@ pub(super) struct Registering {
     sent: Vec<Key>,
     /// How often every guess was refused.
     exhausted: u32,
-    /// The target does not take the APTPL bit.
-    aptpl_refused: bool,
 }
 
 impl Registering {
@@ -65,7 +61,6 @@ impl Persistent {
             replaced: None,
             sent: Vec::new(),
             exhausted: 0,
-            aptpl_refused: false,
         });
         self.register_after_read();
     }
@@ -75,16 +70,14 @@ impl Persistent {
         if let Phase::Registering(registering) = &self.phase
             && registering.sent.len() >= SENDS_MAX
         {
-            self.refuse(Refused::CannotRegister(
-                "REGISTER is refused again and again".into(),
-            ));
+            self.give_up_registering("REGISTER is refused again and again");
             return;
         }
         let Some(key) = self.fresh_key() else {
             self.stumble_for("no unused serial is left");
             return;
         };
-        let mut todo = self.paths.usable();
+        let mut todo = self.paths.trusted();
         if self.capabilities.host_registration {
             todo.truncate(1);
         }
@@ -114,6 +107,7 @@ impl Persistent {
 
     fn register_next_path(&mut self) {
         let further = self.keys_of_other_lives();
+        let options = self.register_options();
         let Phase::Registering(registering) = &mut self.phase else {
             return;
         };
@@ -130,10 +124,6 @@ impl Persistent {
             return;
         }
         registering.sent.extend(registering.key);
-        let options = RegisterOptions {
-            aptpl: self.capabilities.aptpl_capable != Support::No && !registering.aptpl_refused,
-            ..RegisterOptions::default()
-        };
         let new = registering.key;
         let verb = if self.desk.stands(Guard::ExistingKeyIsNamed) {
             Verb::Register {
@@ -161,6 +151,15 @@ impl Persistent {
         } else {
             self.paths.try_again(path);
             self.stumble_for("every key that the nexus may have was refused");
+        }
+    }
+
+    /// Nothing of this is known to last: a waiting contender tries again.
+    fn give_up_registering(&mut self, why: &str) {
+        if self.desk.config.policy.wait && self.tenure().is_none() {
+            self.lost(None, None);
+        } else {
+            self.refuse(Refused::CannotRegister(why.into()));
         }
     }
 
@@ -222,9 +221,9 @@ impl Persistent {
             // Not what the nexus has, or not performed: another guess, and another key.
             Answer::Conflict { .. } | Answer::Attention(_) => self.read_state(),
             Answer::Refused(Refusal::Sense(sense))
-                if sense.key == 5 && accept_no_aptpl && !registering.aptpl_refused =>
+                if sense.key == 5 && accept_no_aptpl && !self.aptpl_refused =>
             {
-                registering.aptpl_refused = true;
+                self.aptpl_refused = true;
                 self.read_state();
             }
             Answer::Unsupported => self.refuse(Refused::Unsupported(verb.name().into())),

@@ -130,6 +130,7 @@ impl Persistent {
         if how == How::FoundHolding {
             self.kind = self.wanted_kind();
         }
+        self.wins += 1;
         self.phase = Phase::Win(Win::new(key, how));
         if self.desk.stands(Guard::FirstCleanRound) {
             self.read_state();
@@ -199,6 +200,7 @@ impl Persistent {
             None => Tenure::begin(&mut self.desk, Some(key), sent_at, now, barrier),
         };
         self.errand = super::Errand::default();
+        self.wins = 0;
         self.phase = Phase::Owning(Owning::new(key, tenure));
     }
 
@@ -215,11 +217,8 @@ impl Persistent {
             self.read_state();
             return;
         };
-        let registered = self.paths.registered_with(key);
-        let Some(path) = registered
-            .into_iter()
-            .find(|path| !self.desk.is_busy(*path))
-        else {
+        let path = self.paths.for_change(key, |path| !self.desk.is_busy(path));
+        let Some(path) = path else {
             self.stumble_for("no registered path is free");
             return;
         };
