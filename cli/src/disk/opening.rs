@@ -19,15 +19,16 @@ use std::time::Duration;
 /// Opens the disk with this name.
 pub(crate) fn open(name: &str, global: &Global, options: &Options<'_>) -> Result<Disk, Failure> {
     let schedule = schedule(global)?;
-    let wrap_device = |path: &str, device: Box<dyn Device>| {
-        let device = match schedule.clone() {
-            Some(schedule) => faulty(device, schedule),
-            None => device,
+    let wrap_device = |path: &str, handles: Vec<Box<dyn Device>>| {
+        let handles = match schedule.clone() {
+            Some(schedule) => faulty(handles, &schedule),
+            None => handles,
         };
         if global.trace {
-            traced(path, device)
+            let traced = |device| traced(path, device);
+            handles.into_iter().map(traced).collect()
         } else {
-            device
+            handles
         }
     };
     let wrap_reservations = |path: &str, verbs: Box<dyn Reservations>| {
@@ -59,9 +60,14 @@ fn schedule(global: &Global) -> Result<Option<Schedule>, Failure> {
     }
 }
 
-fn faulty(device: Box<dyn Device>, schedule: Schedule) -> Box<dyn Device> {
-    match Fault::new(device, schedule, Box::new(std::thread::sleep)) {
-        Ok(device) => Box::new(device),
+/// One schedule for all handles of a way.
+fn faulty(handles: Vec<Box<dyn Device>>, schedule: &Schedule) -> Vec<Box<dyn Device>> {
+    let pause = || Box::new(std::thread::sleep);
+    match Fault::new(Nothing, schedule.clone(), pause()) {
+        Ok(faults) => handles
+            .into_iter()
+            .map(|device| Box::new(faults.further(device, pause())) as Box<dyn Device>)
+            .collect(),
         Err(unfit) => unreachable!("the schedule was checked: {unfit}"),
     }
 }

@@ -12,6 +12,7 @@ use crate::reservation::ResetScope;
 use crate::wire::cdb::Cdb;
 use crate::wire::sense::Sense;
 use crate::wire::status::Status;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -29,8 +30,13 @@ pub type Pause = Box<dyn FnMut(Duration) + Send>;
 /// A device, its faults, and a way to wait.
 pub struct Fault<D> {
     device: D,
-    schedule: Schedule,
+    shared: Arc<Mutex<Shared>>,
     pause: Pause,
+}
+
+/// What all handles of one way have in common: the rules count the way's commands, and a hang is the way's.
+struct Shared {
+    schedule: Schedule,
     hung: bool,
 }
 
@@ -48,17 +54,29 @@ impl<D: Device> Fault<D> {
             Some(rule) => Err(UnfitRule { rule: rule.clone() }),
             None => Ok(Self {
                 device,
-                schedule,
+                shared: Arc::new(Mutex::new(Shared {
+                    schedule,
+                    hung: false,
+                })),
                 pause,
-                hung: false,
             }),
         }
     }
 
+    /// A further handle of the same way: it meets the faults of the one schedule.
+    pub fn further<E: Device>(&self, device: E, pause: Pause) -> Fault<E> {
+        Fault {
+            device,
+            shared: Arc::clone(&self.shared),
+            pause,
+        }
+    }
+
     fn next(&mut self, subject: &Subject) -> Option<Action> {
-        let action = self.schedule.next(subject);
-        self.hung |= action == Some(Action::Hang);
-        if self.hung {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let action = shared.schedule.next(subject);
+        shared.hung |= action == Some(Action::Hang);
+        if shared.hung {
             Some(Action::Hang)
         } else {
             action

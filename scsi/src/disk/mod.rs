@@ -105,8 +105,9 @@ pub enum Purpose {
     Arbitrate,
 }
 
-/// Puts something around every device that is opened (a trace, faults); told the path's name.
-pub type WrapDevice<'a> = &'a dyn Fn(&str, Box<dyn Device>) -> Box<dyn Device>;
+/// Puts something around every device that is opened (a trace, faults); told the path's name, and given the
+/// handles that share one way's commands. It gives back as many.
+pub type WrapDevice<'a> = &'a dyn Fn(&str, Vec<Box<dyn Device>>) -> Vec<Box<dyn Device>>;
 
 /// Puts something around the verbs of a way that has no devices (`IOC_PR_*`, NVMe); told the path's name.
 pub type WrapReservations<'a> = &'a dyn Fn(&str, Box<dyn Reservations>) -> Box<dyn Reservations>;

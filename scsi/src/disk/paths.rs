@@ -6,10 +6,12 @@
 //! ```
 
 use super::{OpenError, Options, Path, Way};
-use crate::device::Device;
-use crate::device::bounded::{BoundedDevice, BoundedReservations, StartError, within};
-use crate::reservation::NexusId;
+use crate::device::bounded::{BoundedDevice, BoundedReservations, HANDLES_MAX, StartError, within};
+use crate::device::{Completion, Data, Device, DeviceError, ResetError};
+use crate::reservation::{NexusId, ResetScope, Unsent};
 use crate::reservations::{OverDevice, Reservations};
+use crate::wire::cdb::Cdb;
+use std::time::{Duration, Instant};
 
 /// Opens one thing within the bound.
 pub(crate) fn open_within<T: Send + 'static>(
@@ -34,8 +36,9 @@ fn no_thread(name: &str, why: String) -> OpenError {
     }
 }
 
-/// A path whose verbs are commands on a device. `open` is called twice: the verbs and the plain commands
-/// each have a handle of their own on the one nexus, so that neither waits for the other.
+/// A path whose verbs are commands on a device. The verbs and the plain commands each have a handle of their
+/// own on the one nexus, so that neither waits for the other; the verbs have further handles, which are
+/// opened when a command on the first has not come back.
 pub(crate) fn over_device(
     name: &str,
     way: Way,
@@ -43,18 +46,25 @@ pub(crate) fn over_device(
     options: &Options<'_>,
     open: impl Fn() -> Result<Box<dyn Device>, OpenError> + Clone + Send + 'static,
 ) -> Result<Path, OpenError> {
-    let opened = || {
-        let device = open_within(name, options, open.clone())?;
-        Ok::<_, OpenError>(match options.wrap_device {
-            Some(wrap) => wrap(name, device),
-            None => device,
-        })
+    let wrapped = |handles: Vec<Box<dyn Device>>| match options.wrap_device {
+        Some(wrap) => wrap(name, handles),
+        None => handles,
     };
-    let verbs = OverDevice::new(opened()?);
-    let reservations = BoundedReservations::start(name, Box::new(verbs))
+    let mut handles = vec![open_within(name, options, open.clone())?];
+    handles.resize_with(HANDLES_MAX, || Box::new(Further::new(open.clone())));
+    let verbs = wrapped(handles)
+        .into_iter()
+        .map(|device| Box::new(OverDevice::new(device)) as Box<dyn Reservations>)
+        .collect();
+    let reservations = BoundedReservations::over_handles(name, verbs)
         .map_err(|error| no_thread(name, error.to_string()))?;
-    let device = BoundedDevice::start(name, opened()?)
-        .map_err(|error| no_thread(name, error.to_string()))?;
+    let plain = wrapped(vec![open_within(name, options, open)?]);
+    let plain = plain.into_iter().next().ok_or_else(|| {
+        let why = "the wrapper kept the device".to_owned();
+        no_thread(name, why)
+    })?;
+    let device =
+        BoundedDevice::start(name, plain).map_err(|error| no_thread(name, error.to_string()))?;
     Ok(Path {
         name: name.to_owned(),
         way,
@@ -89,4 +99,61 @@ pub(crate) fn over_verbs(
         reservations: Box::new(reservations),
         device: None,
     })
+}
+
+/// A further handle on a nexus, opened by its first command, on the thread that will block in it.
+struct Further<F> {
+    open: F,
+    opened: Option<Box<dyn Device>>,
+}
+
+impl<F: Fn() -> Result<Box<dyn Device>, OpenError>> Further<F> {
+    fn new(open: F) -> Self {
+        Self { open, opened: None }
+    }
+
+    /// The device, and what opening it has left of the bound. When nothing is left the caller has gone on:
+    /// then nothing is sent.
+    fn ready(&mut self, bound: Duration) -> Result<(&mut Box<dyn Device>, Duration), DeviceError> {
+        let began = Instant::now();
+        let device = match self.opened.take() {
+            Some(device) => device,
+            None => (self.open)().map_err(|error| {
+                DeviceError::NotSent(Unsent::NoPath(format!("a further handle: {error}")))
+            })?,
+        };
+        let device = self.opened.insert(device);
+        let left = bound.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return Err(DeviceError::NotSent(Unsent::Busy));
+        }
+        Ok((device, left))
+    }
+}
+
+impl<F: Fn() -> Result<Box<dyn Device>, OpenError> + Send> Device for Further<F> {
+    fn execute(
+        &mut self,
+        cdb: &Cdb,
+        data: Data<'_>,
+        bound: Duration,
+    ) -> Result<Completion, DeviceError> {
+        let (device, left) = self.ready(bound)?;
+        device.execute(cdb, data, left)
+    }
+
+    fn reset(
+        &mut self,
+        scope: ResetScope,
+        escalate: bool,
+        bound: Duration,
+    ) -> Result<(), ResetError> {
+        let (device, left) = self.ready(bound)?;
+        device.reset(scope, escalate, left)
+    }
+
+    fn clear_task_set(&mut self, bound: Duration) -> Result<(), ResetError> {
+        let (device, left) = self.ready(bound)?;
+        device.clear_task_set(left)
+    }
 }

@@ -14,6 +14,17 @@ pub enum Support {
     Unknown,
 }
 
+impl Support {
+    /// This, or the other where this is unknown.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        match self {
+            Self::Yes | Self::No => self,
+            Self::Unknown => other,
+        }
+    }
+}
+
 /// A set of reservation types.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct TypeMask(u8);
@@ -78,4 +89,35 @@ pub struct Capabilities {
     pub attentions: Support,
     /// Resets.
     pub resets: ResetSupport,
+}
+
+impl Capabilities {
+    /// These, and the others' where these do not tell.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            spc2: self.spc2.or(other.spc2),
+            persistent: self.persistent.or(other.persistent),
+            types: self.types.or(other.types),
+            aptpl_capable: self.aptpl_capable.or(other.aptpl_capable),
+            aptpl_active: self.aptpl_active.or(other.aptpl_active),
+            all_target_ports: self.all_target_ports.or(other.all_target_ports),
+            specify_initiator_ports: self
+                .specify_initiator_ports
+                .or(other.specify_initiator_ports),
+            compatible_handling: self.compatible_handling.or(other.compatible_handling),
+            replace_lost: self.replace_lost.or(other.replace_lost),
+            full_status: self.full_status.or(other.full_status),
+            host_registration: self.host_registration || other.host_registration,
+            preempt_and_abort: self.preempt_and_abort.or(other.preempt_and_abort),
+            clear_task_set: self.clear_task_set.or(other.clear_task_set),
+            attentions: self.attentions.or(other.attentions),
+            resets: ResetSupport {
+                lun: self.resets.lun.or(other.resets.lun),
+                target: self.resets.target.or(other.resets.target),
+                bus: self.resets.bus.or(other.resets.bus),
+                host: self.resets.host.or(other.resets.host),
+            },
+        }
+    }
 }

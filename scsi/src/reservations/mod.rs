@@ -16,8 +16,11 @@ use std::time::Duration;
 /// * a refusal is an [`crate::reservation::Answer`], never an error;
 /// * a verb that changes something is sent once: no hidden retry;
 /// * a read drains pending attentions, at most eight, and reports every one;
-/// * the call returns within `bound`; a command that outlives it is `OutcomeUnknown`, and until it has come
-///   back further calls are `NotSent(Busy)`.
+/// * the call returns within `bound`; a command that outlives it is `OutcomeUnknown`, and may still take
+///   effect, before or after a later call's;
+/// * until it has come back, a later call goes on a further handle of the same nexus where the way can be
+///   opened again, at most four being under way; a change then never overtakes a change of another kind.
+///   Where none is free, the call is `NotSent(Busy)`.
 pub trait Reservations: Send {
     /// What is known of the disk and of this way to it. Reads nothing.
     fn capabilities(&self) -> Capabilities;

@@ -9,7 +9,10 @@
 //!
 //! Invariants:
 //! * a call returns within its bound, whatever the device does;
-//! * while a reply is owed, further calls are `NotSent(Busy)`: nothing queues behind a stuck command;
+//! * nothing queues behind a stuck command: while a reply is owed, a verb goes on a further handle of the same
+//!   nexus, with a thread of its own, where there is one that is free; else it is `NotSent(Busy)`;
+//! * a verb overtakes a stuck one only where the order of the two is nothing to the disk (see
+//!   [`BoundedReservations`]); every call is answered by the reply to its own command;
 //! * attentions that an owed reply brings back late are reported with the next exchange, not lost;
 //! * dropping never waits: a stuck thread is left to the kernel.
 //!
@@ -21,7 +24,7 @@ mod within;
 mod worker;
 
 pub use device::BoundedDevice;
-pub use reservations::BoundedReservations;
+pub use reservations::{BoundedReservations, HANDLES_MAX};
 pub use within::within;
 pub use worker::StartError;
 

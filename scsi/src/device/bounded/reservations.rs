@@ -7,11 +7,69 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The verbs on a thread of their own.
+/// How many commands of one nexus may be under way: one in time, and three that have not come back. The
+/// kernel ends a lost command after two seconds at the earliest, which is more than three rounds.
+pub const HANDLES_MAX: usize = 4;
+
+/// The verbs on threads of their own.
+///
+/// While a verb has not come back, another goes on the next handle:
+///
+/// | stuck | may go on |
+/// |---|---|
+/// | reads | everything |
+/// | PREEMPT | reads, PREEMPT: it names its victim and our key |
+/// | RESERVE of SPC-2 | reads, RESERVE: it says the same again |
+/// | any other change | reads |
 pub struct BoundedReservations {
-    worker: Worker<Box<dyn Reservations>, Exchange>,
+    name: String,
+    /// The first one is there from the start.
+    handles: Vec<Handle>,
+    /// Handles without a thread so far, the next one last.
+    spare: Vec<Box<dyn Reservations>>,
     /// What was known after the last verb: the thread that knows more may be stuck.
     capabilities: Arc<Mutex<Capabilities>>,
+}
+
+/// A handle with its thread.
+struct Handle {
+    worker: Worker<Box<dyn Reservations>, Exchange>,
+    /// What was last sent on it.
+    sent: Order,
+}
+
+/// What a verb's place among others means to the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Order {
+    Read,
+    Preempt,
+    Spc2Reserve,
+    /// It must not change places with another change.
+    Strict,
+}
+
+impl Order {
+    fn of(verb: &Verb) -> Self {
+        match verb {
+            Verb::TestUnitReady | Verb::ReadState | Verb::ReadCapabilities => Self::Read,
+            Verb::Preempt { .. } => Self::Preempt,
+            Verb::Spc2Reserve => Self::Spc2Reserve,
+            Verb::Spc2Release
+            | Verb::Register { .. }
+            | Verb::RegisterIgnoringExisting { .. }
+            | Verb::Reserve { .. }
+            | Verb::Release { .. }
+            | Verb::Clear { .. }
+            | Verb::Move { .. }
+            | Verb::ReplaceLost { .. }
+            | Verb::ClearTaskSet
+            | Verb::Reset { .. } => Self::Strict,
+        }
+    }
+
+    fn may_overtake(self, stuck: Self) -> bool {
+        self == Self::Read || stuck == Self::Read || (self == stuck && self != Self::Strict)
+    }
 }
 
 impl BoundedReservations {
@@ -23,17 +81,92 @@ impl BoundedReservations {
         name: &str,
         reservations: Box<dyn Reservations>,
     ) -> Result<Self, StartError<Infallible>> {
-        let capabilities = Arc::new(Mutex::new(reservations.capabilities()));
-        let worker = Worker::start(name, reservations)?;
-        Ok(Self {
-            worker,
+        Self::over_handles(name, vec![reservations])
+    }
+
+    /// The same with further handles on the one nexus, each of which gets a thread when it is needed.
+    ///
+    /// # Errors
+    /// [`StartError::NoThread`].
+    ///
+    /// # Panics
+    /// Without a handle, or with more than [`HANDLES_MAX`].
+    pub fn over_handles(
+        name: &str,
+        handles: Vec<Box<dyn Reservations>>,
+    ) -> Result<Self, StartError<Infallible>> {
+        assert!(
+            (1..=HANDLES_MAX).contains(&handles.len()),
+            "from one to {HANDLES_MAX} handles"
+        );
+        let capabilities = Arc::new(Mutex::new(handles[0].capabilities()));
+        let mut bounded = Self {
+            name: name.to_owned(),
+            handles: Vec::new(),
+            spare: handles.into_iter().rev().collect(),
             capabilities,
+        };
+        bounded.start_next()?;
+        Ok(bounded)
+    }
+
+    /// Gives the next spare handle a thread.
+    fn start_next(&mut self) -> Result<(), StartError<Infallible>> {
+        if let Some(verbs) = self.spare.pop() {
+            let worker = Worker::start(&self.name, verbs)?;
+            let sent = Order::Read;
+            self.handles.push(Handle { worker, sent });
+        }
+        Ok(())
+    }
+
+    /// A handle that a verb can go on now.
+    fn free(&mut self, order: Order) -> Option<&mut Handle> {
+        let mut free = None;
+        for (at, handle) in self.handles.iter_mut().enumerate() {
+            if !handle.worker.owes() {
+                free = free.or(Some(at));
+            } else if !order.may_overtake(handle.sent) {
+                return None;
+            }
+        }
+        if free.is_none() && !self.spare.is_empty() {
+            // Without a thread to be had it is as if there were no spare.
+            self.start_next().ok()?;
+            free = Some(self.handles.len() - 1);
+        }
+        self.handles.get_mut(free?)
+    }
+
+    fn call(&mut self, verb: &Verb, bound: Duration) -> Called<Exchange> {
+        let capabilities = Arc::clone(&self.capabilities);
+        let order = Order::of(verb);
+        let Some(handle) = self.free(order) else {
+            return Called::Busy;
+        };
+        handle.sent = order;
+        let verb = verb.clone();
+        handle.worker.call(bound, move |reservations| {
+            let exchange = reservations.perform(&verb, bound);
+            note(&capabilities, reservations.as_ref());
+            exchange
         })
+    }
+
+    /// What late answers still have to tell.
+    fn late_attentions(&mut self) -> Vec<Attention> {
+        let late = self
+            .handles
+            .iter_mut()
+            .filter_map(|handle| handle.worker.take_late());
+        late.flat_map(attentions_of).collect()
     }
 }
 
+/// Each handle learns by itself, and knows less at first: what is known stays.
 fn note(capabilities: &Mutex<Capabilities>, reservations: &dyn Reservations) {
-    *capabilities.lock().unwrap_or_else(PoisonError::into_inner) = reservations.capabilities();
+    let mut known = capabilities.lock().unwrap_or_else(PoisonError::into_inner);
+    *known = reservations.capabilities().or(&known);
 }
 
 /// What a reply that nobody waited for still has to tell.
@@ -54,18 +187,8 @@ impl Reservations for BoundedReservations {
     }
 
     fn perform(&mut self, verb: &Verb, bound: Duration) -> Exchange {
-        let verb = verb.clone();
-        let capabilities = Arc::clone(&self.capabilities);
-        let called = self.worker.call(bound, move |reservations| {
-            let exchange = reservations.perform(&verb, bound);
-            note(&capabilities, reservations.as_ref());
-            exchange
-        });
-        let mut attentions = self
-            .worker
-            .take_late()
-            .map(attentions_of)
-            .unwrap_or_default();
+        let called = self.call(verb, bound);
+        let mut attentions = self.late_attentions();
         let mut exchange = match called {
             Called::Back(exchange) => exchange,
             Called::TimedOut => Answer::OutcomeUnknown(Uncertainty::TimedOut).into(),

@@ -207,3 +207,77 @@ fn attentions_of_a_late_answer_come_with_the_next_exchange() {
     );
     assert_eq!(disk.capabilities().spc2, Support::Yes);
 }
+
+/// A way whose every handle comes back when the test opens its gate.
+fn handles<const N: usize>() -> (BoundedReservations, [Sender<()>; N]) {
+    let mut verbs: Vec<Box<dyn Reservations>> = Vec::new();
+    let gates = std::array::from_fn(|_| {
+        let (open, gate) = channel();
+        verbs.push(Box::new(Attentive { gate, performed: 0 }));
+        open
+    });
+    let way = BoundedReservations::over_handles("test", verbs).unwrap();
+    (way, gates)
+}
+
+fn answer(way: &mut BoundedReservations, verb: &Verb) -> Answer {
+    way.perform(verb, SHORT).answer
+}
+
+fn timed_out() -> Answer {
+    Answer::OutcomeUnknown(Uncertainty::TimedOut)
+}
+
+fn busy() -> Answer {
+    Answer::NotSent(Unsent::Busy)
+}
+
+#[test]
+fn while_a_reply_is_owed_the_next_command_goes_on_a_further_handle() {
+    let (mut way, [stuck, free]) = handles();
+    assert_eq!(answer(&mut way, &Verb::ReadState), timed_out());
+    drop(free);
+    let exchange = way.perform(&Verb::ReadState, LONG);
+    assert_eq!(exchange.answer, Answer::Done(Reply::Good));
+    // The stuck one's own answer is nobody's but its own.
+    assert_eq!(exchange.attentions, [Attention::new(0x29, 1)]);
+    drop(stuck);
+}
+
+#[test]
+fn when_every_handle_is_stuck_the_way_is_busy_and_free_again_with_the_first_that_comes_back() {
+    let (mut way, [first, second, third, fourth]) = handles();
+    for _ in 0..HANDLES_MAX {
+        assert_eq!(answer(&mut way, &Verb::ReadState), timed_out());
+    }
+    assert_eq!(answer(&mut way, &Verb::ReadState), busy());
+    drop(third);
+    while way.perform(&Verb::ReadState, LONG).answer == busy() {
+        std::thread::yield_now();
+    }
+    drop((first, second, fourth));
+}
+
+#[test]
+fn no_change_overtakes_a_stuck_change_of_another_kind() {
+    let key = crate::reservation::Key::new(7).unwrap();
+    let preempt = Verb::Preempt {
+        key,
+        victim: crate::reservation::Key::new(8),
+        kind: crate::reservation::ReservationType::WriteExclusive,
+        abort: true,
+    };
+    let (mut way, [first, second, third]) = handles();
+    assert_eq!(answer(&mut way, &Verb::Spc2Release), timed_out());
+    assert_eq!(answer(&mut way, &Verb::Spc2Release), busy());
+    assert_eq!(answer(&mut way, &preempt), busy());
+    assert_eq!(answer(&mut way, &Verb::ReadState), timed_out());
+    drop((first, second, third));
+
+    let (mut way, [first, second, third]) = handles();
+    assert_eq!(answer(&mut way, &preempt), timed_out());
+    assert_eq!(answer(&mut way, &preempt), timed_out());
+    assert_eq!(answer(&mut way, &Verb::Spc2Release), busy());
+    assert_eq!(answer(&mut way, &Verb::ReadState), timed_out());
+    drop((first, second, third));
+}

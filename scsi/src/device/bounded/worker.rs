@@ -81,15 +81,8 @@ impl<T: Send + 'static, R: Send + 'static> Worker<T, R> {
         bound: Duration,
         job: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Called<R> {
-        if let Some(owed) = self.owed.take() {
-            match owed.try_recv() {
-                Ok(late) => self.late = Some(late),
-                Err(TryRecvError::Empty) => {
-                    self.owed = Some(owed);
-                    return Called::Busy;
-                }
-                Err(TryRecvError::Disconnected) => return Called::Gone,
-            }
+        if self.owes() {
+            return Called::Busy;
         }
         let (reply, replies) = sync_channel(1);
         // Room for one job, and none is under way: this never blocks.
@@ -104,6 +97,20 @@ impl<T: Send + 'static, R: Send + 'static> Worker<T, R> {
             }
             Err(RecvTimeoutError::Disconnected) => Called::Gone,
         }
+    }
+
+    /// Is a reply still owed? One that has come back since is late.
+    pub(super) fn owes(&mut self) -> bool {
+        let Some(owed) = self.owed.take() else {
+            return false;
+        };
+        match owed.try_recv() {
+            Ok(late) => self.late = Some(late),
+            Err(TryRecvError::Empty) => self.owed = Some(owed),
+            // The thread has died: the next job will not be taken.
+            Err(TryRecvError::Disconnected) => {}
+        }
+        self.owed.is_some()
     }
 
     /// The reply that came back after its caller had left, once.
