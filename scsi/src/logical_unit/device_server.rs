@@ -186,6 +186,14 @@ impl LogicalUnit {
             },
         };
         opcodes::check_supported(self.config.behaviour, &command)?;
+        // SBC-3 5.8, 5.32: a unit without protection information refuses to check or write any.
+        if let Command::Read { access, .. }
+        | Command::Write { access, .. }
+        | Command::CompareAndWrite { access, .. } = command
+            && access.protect != 0
+        {
+            return Err(Refused::CDB_FIELD);
+        }
         let (first, blocks) = match command {
             Command::Read { range, .. } | Command::Write { range, .. } => {
                 medium::check_transfer(range)?;

@@ -74,8 +74,8 @@ use std::collections::BTreeMap;
 use tasks::{Task, TaskSet};
 use whims::Whims;
 
-/// How many nexuses the unit remembers. When one more comes, the first that has nothing waiting, is not
-/// registered and holds nothing is forgotten; if there is none the newcomer meets BUSY.
+/// How many nexuses the unit remembers. When one more comes, one that is not registered and holds nothing is
+/// forgotten, if possible one for which nothing waits; if there is none the newcomer meets BUSY.
 pub const NEXUSES_MAX: usize = 256;
 
 /// How a command ended.
@@ -191,6 +191,12 @@ impl LogicalUnit {
         }
     }
 
+    /// Gives a command that waits its data: on a network they come after the command, and by then it may
+    /// have been aborted. Says whether it still waits.
+    pub fn supply(&mut self, tag: Tag, data_out: Vec<u8>) -> bool {
+        self.tasks.supply(tag, data_out)
+    }
+
     /// Runs a command that waits. `None`: it was aborted without a status, or ended before.
     pub fn run(&mut self, tag: Tag, media: &mut dyn Media) -> Option<Outcome> {
         if self.tasks.collect_aborted(tag) {
@@ -297,15 +303,19 @@ impl LogicalUnit {
         if self.nexuses.len() < NEXUSES_MAX {
             return Ok(());
         }
-        let idle = self
-            .nexuses
-            .iter()
-            .find(|(nexus, attentions)| {
-                attentions.is_empty()
-                    && !self.persistent.is_registered(nexus)
-                    && self.spc2.as_ref() != Some(nexus)
-                    && !self.tasks.waiting.iter().any(|task| task.nexus == **nexus)
-            })
+        let free = |nexus: &Nexus| {
+            !self.persistent.is_registered(nexus)
+                && self.spc2.as_ref() != Some(nexus)
+                && !self.tasks.waiting.iter().any(|task| task.nexus == *nexus)
+        };
+        // First one that loses nothing by being forgotten; else one that meets a power-on in place of what waits
+        // for it. Every visitor leaves a nexus behind that was lost, and most never come back.
+        let nothing_waits = |(_, attentions): &(&Nexus, &Attentions)| attentions.is_empty();
+        let mut candidates = self.nexuses.iter().filter(|(nexus, _)| free(nexus));
+        let idle = candidates
+            .clone()
+            .find(nothing_waits)
+            .or_else(|| candidates.next())
             .map(|(nexus, _)| nexus.clone())
             .ok_or(Refused::Status(Status::BUSY))?;
         self.nexuses.remove(&idle);

@@ -48,6 +48,17 @@ impl TaskSet {
         Some(tag)
     }
 
+    /// Gives a command that waits the data that it was accepted without. Says whether it still waits.
+    pub(super) fn supply(&mut self, tag: Tag, data_out: Vec<u8>) -> bool {
+        match self.waiting.iter_mut().find(|task| task.tag == tag) {
+            Some(task) => {
+                task.data_out = data_out;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Takes one out to run it.
     pub(super) fn take(&mut self, tag: Tag) -> Option<Task> {
         let at = self.waiting.iter().position(|task| task.tag == tag)?;
