@@ -233,9 +233,13 @@ impl Failure {
             OpenError::BadName { .. }
             | OpenError::Partition { .. }
             | OpenError::NotADisk { .. } => Exit::Usage,
-            OpenError::NoSuchObject { .. } => Exit::NoSuch,
+            OpenError::NoSuchObject { .. }
+            | OpenError::NoSuchTarget { .. }
+            | OpenError::NoSuchLun { .. } => Exit::NoSuch,
             OpenError::NoReservations { .. } | OpenError::NotBuilt { .. } => Exit::Unsupported,
-            OpenError::NotPermitted { .. } | OpenError::CannotOpen { .. } => Exit::CannotOpen,
+            OpenError::NotPermitted { .. }
+            | OpenError::CannotOpen { .. }
+            | OpenError::LoginRefused { .. } => Exit::CannotOpen,
             OpenError::TimedOut { .. } => Exit::TimedOut,
             OpenError::Transport { .. } => Exit::Transport,
         };

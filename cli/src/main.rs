@@ -8,6 +8,7 @@
 //! | [`disk`] | the noun `disk` and its verbs |
 //! | [`arbitrate`] | take a disk, keep it, run a command while it is ours |
 //! | [`demo`] | the main job on an emulated disk |
+//! | [`target`] | serve an emulated shared disk over iSCSI |
 //! | [`args`] | arguments as values: keys, types, durations, WWID prefixes |
 //! | [`exit`] | the exit codes, and how an answer of a disk becomes one with a message and a next step |
 //! | [`output`] | text or JSON: results on stdout, messages on stderr |
@@ -25,6 +26,7 @@ mod interrupt;
 mod manual;
 mod output;
 mod schema;
+mod target;
 mod words;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +57,12 @@ pub(crate) struct Global {
     /// Colours in text
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: output::Colour,
+    /// The name of this iSCSI initiator, for iscsi://… disks
+    #[arg(long, global = true, value_name = "IQN", env = "QCTL_INITIATOR")]
+    initiator: Option<String>,
+    /// The file with CHAP names and secrets, for iscsi://… disks (its format: `qctl target serve --help`)
+    #[arg(long, global = true, value_name = "FILE", env = "QCTL_CHAP_FILE")]
+    chap_file: Option<std::path::PathBuf>,
     /// Faults to inject between qctl and the disk, for tests
     #[arg(long, global = true, value_name = "SCHEDULE", hide = true)]
     fault: Option<String>,
@@ -68,6 +76,8 @@ enum Command {
     Disk(disk::Args),
     /// Take a disk, keep it, and run a command while it is ours
     Arbitrate(Box<arbitrate::Args>),
+    /// Serve an emulated shared disk over iSCSI
+    Target(target::Args),
     /// The keeper of a command, between qctl and it
     #[command(name = arbitrate::command::KEEPER, hide = true)]
     Keeper(arbitrate::command::keeper::Args),
@@ -85,6 +95,7 @@ impl Command {
             Self::Demo(args) => args.run(context),
             Self::Disk(args) => args.run(context),
             Self::Arbitrate(args) => args.run(context),
+            Self::Target(args) => args.run(context),
             Self::Keeper(args) => args.run(),
             Self::Schema(args) => args.run(context),
             Self::Completions(args) => args.run(context),

@@ -103,6 +103,12 @@ impl Output {
         self.write(|out| out.write_all(bytes))
     }
 
+    /// Says something to whoever watches; programs need not read it.
+    pub(crate) fn message(&mut self, text: &str) {
+        // A message that nobody can receive is no reason to stop.
+        drop(writeln!(self.err, "qctl: {text}"));
+    }
+
     /// Ends the program with the code of what happened.
     pub(crate) fn end(mut self, ending: Result<Exit, Failure>) -> ExitCode {
         match ending {

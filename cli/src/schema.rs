@@ -28,6 +28,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     schema!("disk-pr-status"),
     schema!("disk-pr-capabilities"),
     schema!("disk-pr-audit"),
+    schema!("target-serve"),
 ];
 
 /// `qctl schema`.

@@ -42,6 +42,8 @@ pub(crate) fn open(name: &str, global: &Global, options: &Options<'_>) -> Result
     let options = Options {
         wrap_device: Some(&wrap_device),
         wrap_reservations: Some(&wrap_reservations),
+        initiator: global.initiator.as_deref(),
+        chap_file: global.chap_file.as_deref(),
         ..*options
     };
     scsi::disk::open(name, &options).map_err(|error| Failure::of_open(&error))

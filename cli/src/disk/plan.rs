@@ -321,6 +321,8 @@ mod tests {
                 json: false,
                 trace: false,
                 color: Colour::Never,
+                initiator: None,
+                chap_file: None,
                 fault: None,
             },
         };

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `emu:FILE…` | the emulated unit | `emulated` |
 //! | `/dev/…` | SG_IO, `IOC_PR_*` or NVMe commands | `linux` |
+//! | `iscsi://…` | iSCSI sessions from user space, one for each portal | `initiator` |
 //!
 //! Invariants:
 //! * a [`Disk`] has at least one path, and all its paths lead to one logical unit;
@@ -12,7 +13,7 @@
 
 mod identity;
 mod open_error;
-#[cfg(any(feature = "linux", feature = "emulated"))]
+#[cfg(any(feature = "linux", feature = "emulated", feature = "initiator"))]
 pub(crate) mod paths;
 mod usage;
 
@@ -124,6 +125,8 @@ pub struct Options<'a> {
     pub via: Option<Way>,
     /// The iSCSI initiator name.
     pub initiator: Option<&'a str>,
+    /// The file with the names and secrets of CHAP (iSCSI).
+    pub chap_file: Option<&'a std::path::Path>,
     /// Around every device, inside the bound.
     pub wrap_device: Option<WrapDevice<'a>>,
     /// Around the verbs where there is no device, inside the bound.
@@ -138,6 +141,7 @@ impl Default for Options<'_> {
             purpose: Purpose::Verb,
             via: None,
             initiator: None,
+            chap_file: None,
             wrap_device: None,
             wrap_reservations: None,
         }
@@ -151,6 +155,7 @@ impl fmt::Debug for Options<'_> {
             .field("purpose", &self.purpose)
             .field("via", &self.via)
             .field("initiator", &self.initiator)
+            .field("chap_file", &self.chap_file)
             .finish_non_exhaustive()
     }
 }
@@ -163,6 +168,7 @@ pub fn open(name: &str, options: &Options<'_>) -> Result<Disk, OpenError> {
     let scheme = name.split_once(':').map(|(scheme, _)| scheme);
     match scheme {
         Some("emu") => open_emulated(name, options),
+        Some("iscsi") => open_iscsi(name, options),
         Some(_) | None => open_node(name, options),
     }
 }
@@ -190,5 +196,18 @@ fn open_emulated(name: &str, _options: &Options<'_>) -> Result<Disk, OpenError> 
     Err(OpenError::NotBuilt {
         name: name.to_owned(),
         feature: "emulated",
+    })
+}
+
+#[cfg(feature = "initiator")]
+fn open_iscsi(name: &str, options: &Options<'_>) -> Result<Disk, OpenError> {
+    crate::iscsi::initiator::open_disk(name, options)
+}
+
+#[cfg(not(feature = "initiator"))]
+fn open_iscsi(name: &str, _options: &Options<'_>) -> Result<Disk, OpenError> {
+    Err(OpenError::NotBuilt {
+        name: name.to_owned(),
+        feature: "initiator",
     })
 }

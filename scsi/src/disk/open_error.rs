@@ -77,6 +77,30 @@ pub enum OpenError {
         /// The bound.
         bound_ms: u64,
     },
+    /// The portal has no such iSCSI target. (Exit code 105.)
+    #[error("{portal} has no target {target}")]
+    NoSuchTarget {
+        /// Its name.
+        target: String,
+        /// Who was asked.
+        portal: String,
+    },
+    /// The iSCSI target has no such logical unit. (Exit code 105.)
+    #[error("{target} has no logical unit {lun}")]
+    NoSuchLun {
+        /// The target's name.
+        target: String,
+        /// The number.
+        lun: String,
+    },
+    /// The iSCSI target does not let this initiator in, or could not prove who it is. (Exit code 15.)
+    #[error("{name}: {why}")]
+    LoginRefused {
+        /// What was tried.
+        name: String,
+        /// In the target's words.
+        why: String,
+    },
     /// The transport failed (a login, a connection). (Exit code 35.)
     #[error("{name}: {why}")]
     Transport {
@@ -93,7 +117,7 @@ impl OpenError {
     pub fn next_step(&self) -> String {
         match self {
             Self::BadName { .. } => {
-                "name a disk as /dev/sdX, /dev/disk/by-id/…, /dev/mapper/…, /dev/nvmeXnY or emu:FILE".to_owned()
+                "name a disk as /dev/sdX, /dev/disk/by-id/…, /dev/mapper/…, /dev/nvmeXnY, iscsi://… or emu:FILE".to_owned()
             }
             Self::Partition { disk, .. } => format!("name the disk: {disk}"),
             Self::NotADisk { instead, .. } if instead.is_empty() => {
@@ -112,6 +136,15 @@ impl OpenError {
             }
             Self::TimedOut { .. } => {
                 "see `dmesg`; the device or its error handler hangs, another path may answer".to_owned()
+            }
+            Self::NoSuchTarget { .. } => {
+                "check the target's name; the target's own tools, or `iscsi-ls`, list what a portal has".to_owned()
+            }
+            Self::NoSuchLun { .. } => {
+                "check the number at the end of the URL; `qctl target serve` has 0, tgt begins with 1".to_owned()
+            }
+            Self::LoginRefused { .. } => {
+                "check --chap-file and --initiator, and whether the target lets this initiator in".to_owned()
             }
             Self::Transport { .. } => {
                 "check that the portal answers and that the names are right".to_owned()
