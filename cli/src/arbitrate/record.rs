@@ -169,6 +169,13 @@ pub(crate) enum What {
         /// The last one.
         registration: Registration,
     },
+    /// One round met more keys to remove than the times cover.
+    Crowded {
+        /// How many so far in the round.
+        keys: u32,
+        /// How many the times cover.
+        covered: u32,
+    },
     /// A round was voided or could not be finished.
     RoundFailed {
         /// Why.
@@ -414,6 +421,10 @@ mod tests {
             },
             What::Contested {
                 registration: registration(),
+            },
+            What::Crowded {
+                keys: 5,
+                covered: 4,
             },
             What::RoundFailed {
                 why: text(),

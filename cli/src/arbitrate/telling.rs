@@ -102,6 +102,10 @@ fn arbitration(event: &Event, at: Instant, cluster: ClusterTag) -> What {
         Event::Contested { registration: last } => What::Contested {
             registration: registration(last, cluster),
         },
+        Event::Crowded { keys, covered } => What::Crowded {
+            keys: *keys,
+            covered: *covered,
+        },
         Event::RoundFailed { why, age } => What::RoundFailed {
             why: why.clone(),
             age_ms: ms(*age),

@@ -82,6 +82,7 @@ fn label(what: &What) -> Option<(&'static str, Style)> {
         What::Owner { .. } => ("OWNER", GOOD.bold()),
         What::Removed { foreign, .. } => ("removed", if *foreign { WARN } else { PLAIN }),
         What::Contested { .. } => ("CONTESTED", BAD),
+        What::Crowded { .. } => ("crowded", WARN),
         What::RoundFailed { .. } => ("unproved", WARN),
         What::Late { .. } => ("late", WARN),
         What::Trouble { .. } => ("trouble", WARN),
@@ -199,6 +200,10 @@ fn words(what: &What) -> String {
             "three foreign registrations within a minute, the last {}: somebody else arbitrates over this \
              disk; its nexus tells who",
             one(registration)
+        ),
+        What::Crowded { keys, covered } => format!(
+            "{keys} keys to remove in one round, the times cover {covered}: with so many challengers at once \
+             a live owner may be late with one of them"
         ),
         What::RoundFailed { why, age_ms } => {
             format!("{why}; the last proof is {} old", span(*age_ms))

@@ -9,6 +9,11 @@
 //! m keys that a round may have to remove (SCSI-2: attentions to drain), rho clock drift, w challenge
 //! wait, s self-stop age, q time to stop, g settle, R reset recovery.
 //!
+//! What m covers: every other node of the cluster has one key when it challenges, so that m = 4 is for five
+//! nodes that challenge with one path each and all at once; a challenger with several paths shares one key
+//! among them. In a larger cluster, or with leftovers of dead lives beside, a round may take longer than the
+//! inequalities say; the owner tells when it meets more keys than m. They are removed all the same.
+//!
 //! Outside of it: a clock must run while its node can act. A hypervisor pause that stops the clock too
 //! is not covered by any time; there only the disk fences.
 
@@ -226,6 +231,17 @@ impl Times {
                 strict: false,
             },
         });
+        if mode == Mode::Persistent {
+            list.push(Inequality {
+                name: "retake-comes-first",
+                formula: "s(1 + rho) < w(1 - rho)",
+                protects: "without a log, nobody can have owned the disk before an owner that takes it \
+                           again after a power loss",
+                left: self.stretched(self.self_stop),
+                right: self.shrunk(self.challenge_wait),
+                strict: true,
+            });
+        }
         list
     }
 

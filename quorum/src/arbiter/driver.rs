@@ -270,6 +270,7 @@ impl Driver {
             | Event::Defended { .. }
             | Event::Removed { .. }
             | Event::Contested { .. }
+            | Event::Crowded { .. }
             | Event::RoundFailed { .. }
             | Event::Late { .. }
             | Event::Trouble { .. }

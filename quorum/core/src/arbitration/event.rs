@@ -142,6 +142,14 @@ pub enum Event {
         /// The last one.
         registration: Registration,
     },
+    /// One round met more keys to remove than the times cover (m): while as many challengers come at once, a
+    /// live owner may be late with one of them. Told once a round.
+    Crowded {
+        /// How many so far in this round.
+        keys: u32,
+        /// How many the times cover.
+        covered: u32,
+    },
     /// A round was voided or could not be finished; the text says why. Ownership ages on.
     RoundFailed {
         /// Why.

@@ -175,6 +175,7 @@ pub(crate) fn event_word(event: &Event) -> String {
             if *foreign { ", foreign" } else { "" }
         ),
         Event::Contested { registration } => format!("contested by {}", key_word(registration.key)),
+        Event::Crowded { keys, covered } => format!("crowded: {keys} keys, {covered} are covered"),
         Event::RoundFailed { why, age } => format!("round failed at age {}: {why}", ms(*age)),
         Event::Late { by } => format!("late by {}", ms(*by)),
         Event::Trouble { path, verb, why } => format!("trouble on path {}: {verb}: {why}", path.0),

@@ -63,6 +63,10 @@ struct Round {
     change: Option<CommandId>,
     /// Being removed.
     sweep: Vec<Registration>,
+    /// How many keys were removed.
+    removed: u32,
+    /// It has been told that they are too many.
+    crowded: bool,
     /// When the read was sent that found them.
     found_at: Instant,
 }
@@ -139,6 +143,8 @@ impl Persistent {
                 reads_left,
                 change: None,
                 sweep: Vec::new(),
+                removed: 0,
+                crowded: false,
                 found_at,
             });
         }
@@ -241,6 +247,7 @@ impl Persistent {
             Verdict::Others(others) => {
                 round.sweep = others;
                 round.found_at = sent_at;
+                self.tell_crowded();
                 self.remove_next(path);
             }
             Verdict::NoHolder => self.change(path, Verb::Reserve { key, kind }),
@@ -366,8 +373,26 @@ impl Persistent {
             .into_iter()
             .partition(|registration: &Registration| registration.key == victim);
         round.sweep = left;
+        round.removed += 1;
         self.tell_removed(removed);
         self.remove_next(path);
+    }
+
+    /// Tells when the round has more keys to remove than the times cover.
+    fn tell_crowded(&mut self) {
+        let covered = self.desk.config.times.removable_keys;
+        let Phase::Owning(Owning {
+            round: Some(round), ..
+        }) = &mut self.phase
+        else {
+            return;
+        };
+        let found = u32::try_from(victims(&round.sweep).len()).unwrap_or(u32::MAX);
+        let keys = round.removed.saturating_add(found);
+        if keys > covered && !round.crowded {
+            round.crowded = true;
+            self.desk.tell(Event::Crowded { keys, covered });
+        }
     }
 
     /// Three foreign registrations within a minute: somebody is fighting over this disk.
