@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`setup`] | arguments to settings: the disk, the protocol, the node |
+//! | [`drain`] | what this host has written to the disk before is written, or given up, before the start |
 //! | [`session`] | the main loop: the arbiter's notices, signals, the command |
 //! | [`command`] | the command and its keeper, which ends it when it must |
 //! | [`record`], [`telling`] | events as values |
@@ -10,6 +11,7 @@
 //! | [`systemd`] | what a service manager is told |
 
 pub(crate) mod command;
+mod drain;
 mod ending;
 mod printer;
 pub(crate) mod record;
@@ -32,15 +34,16 @@ use std::time::Duration;
 Examples:
   qctl arbitrate /dev/disk/by-id/wwn-0x5000c500a1b2c3d4              take it and keep it; Ctrl-C gives it back
   qctl arbitrate --wait /dev/sdb -- /usr/local/bin/db-server         run a server on whichever node owns the disk
-  qctl arbitrate --wait=30s --profile fast emu:/tmp/q?nexus=a -- sh  try it on an emulated disk
+  qctl arbitrate --wait=30s --profile fast emu:/tmp/q?nexus=a -- sleep 60  try it on an emulated disk
 
-CMD finds QCTL_DISK and QCTL_KEY in its environment and runs in its own process group. It and everything it
-started end with qctl, even when qctl is killed; when the disk is lost they get TERM, and KILL after the grace,
-before another node can be the owner. When CMD ends, the disk is released.
+CMD finds QCTL_DISK and QCTL_KEY in its environment and runs in its own process group, in the background: it
+cannot read from the terminal. It and everything it started end with qctl, even when qctl is killed; when the
+disk is lost they get TERM, and KILL after the grace, before another node can be the owner. When CMD ends, the
+disk is released.
 
 Ends with 0 after a clean stop, 24 if another holds the disk, 106 if it was the owner and lost it, 113 if the
 disk belongs to another cluster; with CMD, with CMD's status (128 + n on a signal), unless the disk was lost
-(106) or never owned (24).")]
+(106) or never owned (24). 107 if this host uses the disk (mounted, swapped to, held): then nothing is started.")]
 pub(crate) struct Args {
     /// The disk: /dev/sdX, /dev/sgN, /dev/disk/by-id/..., /dev/mapper/..., /dev/nvmeXnY, or
     /// emu:FILE?nexus=NAME

@@ -1,8 +1,9 @@
 //! From arguments to what an arbiter starts with: the disk opened, the protocol chosen, the names found.
 
-use super::Args;
 use super::record::{What, ms};
+use super::{Args, drain};
 use crate::Context;
+use crate::disk::guard;
 use crate::exit::{Exit, Failure};
 use quorum::arbiter::{Settings, WatchdogOptions, runtime_dir, state_dir};
 use quorum_core::arbitration::{Config, Mode, NodeNumber, Policy};
@@ -34,9 +35,11 @@ pub(super) struct Setup {
 /// Opens the disk and settles what is left open by the arguments. Changes nothing on the disk.
 pub(super) fn setup(args: &Args, context: &Context) -> Result<Setup, Failure> {
     let mut disk = open(args, context)?;
+    refuse_in_use(&disk)?;
     let (mode, why) = mode(args, &mut disk)?;
     let times = args.profile.0.times(mode);
     let mut remarks = std::mem::take(&mut disk.remarks);
+    remarks.extend(drain::drain(&disk, OPEN_MAX)?);
     let wwid = disk.identity.wwid.clone().unwrap_or_else(|| {
         remarks.push(format!(
             "the disk has no world-wide name: {} stands for it, so a second name of it would not be noticed",
@@ -88,6 +91,21 @@ fn open(args: &Args, context: &Context) -> Result<Disk, Failure> {
         ..Options::default()
     };
     crate::disk::opening::open(&args.disk, &context.global, &options)
+}
+
+/// What is mounted, swapped to or stacked on the disk writes by itself, and from the moment this host is
+/// registered nothing keeps those writes off another owner's disk.
+fn refuse_in_use(disk: &Disk) -> Result<(), Failure> {
+    let uses = guard::in_use(disk);
+    if uses.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Unsafe,
+        format!("not started, nothing was sent: {}", uses.join("; ")),
+        "free it first (umount, swapoff, vgchange -an, mdadm --stop) and keep it from being used at boot; CMD \
+         is what mounts it, once the disk is ours",
+    ))
 }
 
 fn policy(args: &Args) -> Policy {
@@ -225,5 +243,44 @@ impl std::str::FromStr for ProfileArg {
             let names = Profile::ALL.map(Profile::name);
             format!("a profile is one of {}", names.join(", "))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scsi::disk::{Usage, UsageKind};
+
+    fn disk(name: &str) -> (std::path::PathBuf, Disk) {
+        let directory = std::env::temp_dir().join(format!("qctl-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let url = format!("emu:{}?nexus=a", directory.join("q").display());
+        let disk = scsi::disk::open(&url, &Options::default()).unwrap();
+        (directory, disk)
+    }
+
+    #[test]
+    fn a_disk_that_this_host_mounts_swaps_to_or_stacks_on_is_refused_with_107() {
+        let (directory, mut disk) = disk("arbitrate-in-use");
+        assert!(refuse_in_use(&disk).is_ok());
+        let mounted = UsageKind::Mounted {
+            at: "/srv".to_owned(),
+            file_system: "ext4".to_owned(),
+        };
+        let held = UsageKind::HeldBy {
+            holder: "/dev/dm-3".to_owned(),
+            what: "lvm vg-lv".to_owned(),
+        };
+        for kind in [mounted, held, UsageKind::Swap, UsageKind::Root] {
+            let usage = Usage {
+                node: "/dev/sdb1".to_owned(),
+                kind,
+            };
+            disk.usages = vec![usage.clone()];
+            let failure = refuse_in_use(&disk).unwrap_err();
+            assert_eq!(failure.exit, Exit::Unsafe);
+            assert!(failure.message.contains(&usage.to_string()));
+        }
+        std::fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -1,14 +1,13 @@
 //! What no operator's verb does to a disk, whatever is said on the command line: the accidents that have
 //! no way back.
 
-use super::session::Session;
+use scsi::disk::Disk;
 use scsi::reservation::Key;
 
-/// Why a reset, a clear or a preempt is refused on this disk: it is in use on this very host.
-pub(crate) fn in_use(session: &Session) -> Vec<String> {
-    session
-        .disk
-        .usages
+/// Why a reset, a clear, a preempt or an arbitration is refused on this disk: it is in use on this very
+/// host.
+pub(crate) fn in_use(disk: &Disk) -> Vec<String> {
+    disk.usages
         .iter()
         .map(|usage| format!("this disk is in use on this host: {usage}"))
         .collect()

@@ -307,7 +307,7 @@ mod tests {
             spc2: false,
             remarks: Vec::new(),
         };
-        let refusals = guard::in_use(&session);
+        let refusals = guard::in_use(&session.disk);
         let plan = Plan::new(&session, &condition, &change, Vec::new(), refusals);
         let consent = Consent {
             yes,

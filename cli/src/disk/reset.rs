@@ -102,7 +102,7 @@ impl Args {
             format!("whoever has an SPC-2 reservation on {what} loses it"),
             format!("every host's queued commands on {what} are aborted"),
         ];
-        let mut refusals = guard::in_use(session);
+        let mut refusals = guard::in_use(&session.disk);
         // An escalation may go as far as the host adapter.
         let reach = if self.escalate {
             ResetScope::Host

@@ -11,7 +11,7 @@
 //!
 //! What other hosts do cannot be seen from here.
 
-use super::resolve::ScsiDisk;
+use super::resolve::{self, Found, ScsiDisk};
 use super::sysfs::{self, Roots};
 use crate::disk::{Usage, UsageKind};
 use std::collections::BTreeSet;
@@ -58,6 +58,46 @@ pub fn of_wwid(wwid: &str, roots: &Roots) -> (Vec<String>, Vec<Usage>) {
     let found = usages(&nodes, roots);
     let nodes = nodes.iter().map(|node| roots.node(node)).collect();
     (nodes, found)
+}
+
+/// Every block node by which this host can have written to the disk of this name: all its paths, their
+/// partitions, and the multipath maps over them. None for what is not a disk of this kernel.
+#[must_use]
+pub fn block_nodes(name: &str, roots: &Roots) -> Vec<String> {
+    let (disks, wwid_folder) = match resolve::resolve(name, roots) {
+        Ok(Found::Scsi(disk)) => (
+            BTreeSet::from_iter(disk.block.clone()),
+            vec![disk.device.clone()],
+        ),
+        Ok(Found::Multipath { map, paths, .. }) => (
+            paths
+                .iter()
+                .filter_map(|path| path.block.clone())
+                .chain([map])
+                .collect(),
+            paths.iter().map(|path| path.device.clone()).collect(),
+        ),
+        Ok(Found::Nvme { block }) => (BTreeSet::from([block.clone()]), vec![roots.block(&block)]),
+        Err(_) => return Vec::new(),
+    };
+    let mut nodes = disks;
+    for folder in wwid_folder {
+        if let Some(wwid) = sysfs::text(&folder.join("wwid")) {
+            nodes.extend(nodes_with_wwid(&wwid, roots));
+        }
+    }
+    let maps: Vec<String> = nodes
+        .iter()
+        .flat_map(|node| sysfs::names(&roots.block(node).join("holders")))
+        .filter(|holder| is_map_over(holder, &nodes, roots))
+        .collect();
+    nodes.extend(maps);
+    let partitions: Vec<String> = nodes
+        .iter()
+        .flat_map(|node| sysfs::partitions(&roots.block(node)))
+        .collect();
+    nodes.extend(partitions);
+    nodes.iter().map(|node| roots.node(node)).collect()
 }
 
 fn nodes_with_wwid(wwid: &str, roots: &Roots) -> BTreeSet<String> {

@@ -166,7 +166,7 @@ impl Args {
     /// Refuses a disk that somebody uses, or that something is recognised on.
     fn refuse_in_use(&self, session: &mut Session, check: &Check) -> Result<(), Failure> {
         let disk = session.name().to_owned();
-        if let Some(why) = super::guard::in_use(session).first() {
+        if let Some(why) = super::guard::in_use(&session.disk).first() {
             return Err(Failure::new(
                 Exit::Unsafe,
                 format!("{disk} is not tried out: {why}"),

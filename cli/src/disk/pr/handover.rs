@@ -114,7 +114,13 @@ impl MoveArgs {
             remarks: session.disk.remarks.clone(),
         };
         let before = Condition::of_reading(reading);
-        let plan = Plan::new(&session, &before, &change, losses, guard::in_use(&session));
+        let plan = Plan::new(
+            &session,
+            &before,
+            &change,
+            losses,
+            guard::in_use(&session.disk),
+        );
         if self.consent.given(&session, context, plan)? {
             change::make(&mut session, context, &interrupts, before, &change)?;
         }
@@ -161,7 +167,13 @@ impl ReplaceLostArgs {
             remarks: session.disk.remarks.clone(),
         };
         let before = Condition::of_reading(reading);
-        let plan = Plan::new(&session, &before, &change, losses, guard::in_use(&session));
+        let plan = Plan::new(
+            &session,
+            &before,
+            &change,
+            losses,
+            guard::in_use(&session.disk),
+        );
         if self.consent.given(&session, context, plan)? {
             change::make(&mut session, context, &interrupts, before, &change)?;
         }

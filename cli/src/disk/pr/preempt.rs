@@ -87,7 +87,7 @@ impl ClearArgs {
             remarks: session.disk.remarks.clone(),
         };
         let before = Condition::of_reading(reading);
-        let refusals = guard::in_use(&session);
+        let refusals = guard::in_use(&session.disk);
         let plan = Plan::new(&session, &before, &change, losses, refusals);
         if self.consent.given(&session, context, plan)? {
             change::make(&mut session, context, &interrupts, before, &change)?;
@@ -166,7 +166,7 @@ impl PreemptArgs {
             spc2: false,
             remarks: session.disk.remarks.clone(),
         };
-        let mut refusals = guard::in_use(&session);
+        let mut refusals = guard::in_use(&session.disk);
         let own_keys = reading.entries().filter_map(|(entry, own)| match own {
             Own::Path(_) => Some(entry.key),
             Own::Other | Own::Unknown => None,
