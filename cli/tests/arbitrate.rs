@@ -8,7 +8,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -347,6 +347,96 @@ fn when_the_keeper_is_killed_nothing_is_left_and_the_disk_is_released() {
     until_dead(child);
     until_dead(deep);
     assert_eq!(world.registrations(), 0);
+}
+
+/// The keeper of a command: its parent.
+fn parent(pid: i32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let parent = stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap();
+    parent.parse().unwrap()
+}
+
+#[test]
+fn while_anything_of_a_command_lives_the_nexus_stays_locked_though_qctl_and_keeper_were_killed() {
+    let world = World::new();
+    let mut qctl = world.start(1, &[], &["sh", "-c", &tree(&world)]);
+    qctl.until("command-started");
+    let (child, deep) = (world.number_in("child"), world.number_in("deep"));
+    let keeper = parent(child);
+    // Stopped, it cannot end what its keeper leaves.
+    qctl.signal(Signal::SIGSTOP);
+    kill(Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
+    until_dead(child);
+    qctl.signal(Signal::SIGKILL);
+    qctl.process.wait().unwrap();
+    assert!(is_alive(deep));
+    let (code, said) = world.start(1, &[], &[]).end();
+    assert_eq!(code, Some(24));
+    assert!(said.contains("fuser"), "{said}");
+    kill(Pid::from_raw(deep), Signal::SIGKILL).unwrap();
+    until_dead(deep);
+    let mut next = world.start(1, &["--wait"], &[]);
+    next.until("owner");
+}
+
+#[test]
+fn a_keeper_that_is_stopped_is_killed_with_its_command_when_the_disk_is_lost() {
+    let world = World::new();
+    let mut first = world.start(1, &[], &["sh", "-c", &tree(&world)]);
+    first.until("command-started");
+    let (child, deep) = (world.number_in("child"), world.number_in("deep"));
+    kill(Pid::from_raw(parent(child)), Signal::SIGSTOP).unwrap();
+    let mut second = world.start(2, &["--wait"], &[]);
+    second.until("waiting");
+    first.signal(Signal::SIGSTOP);
+    second.until("owner");
+    first.signal(Signal::SIGCONT);
+    first.until("command-ended");
+    until_dead(child);
+    until_dead(deep);
+    assert_eq!(first.end().0, Some(106));
+}
+
+/// Decades after any boot.
+const FAR_NS: u64 = 1 << 60;
+
+/// A keeper with a socket, as qctl starts it.
+fn keeper(until_ns: u64, orders: &str, line: &str) -> String {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    (&ours).write_all(orders.as_bytes()).unwrap();
+    // Every command has a standard input: the socket is the keeper's.
+    let mut process = Command::new(env!("CARGO_BIN_EXE_qctl"))
+        .args(["keep-command", "--channel=0"])
+        .arg(format!("--until-ns={until_ns}"))
+        .args(["--loss-grace-ns=150000000", "--", "sh", "-c", line])
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    (&ours).read_to_string(&mut said).unwrap();
+    process.wait().unwrap();
+    said
+}
+
+#[test]
+fn a_keeper_starts_nothing_without_a_proof_and_hears_a_further_one_before_it_judges() {
+    let world = World::new();
+    let ran = world.file("ran");
+    let line = format!("echo > {}", ran.display());
+    assert_eq!(
+        keeper(1, "", &line),
+        format!("not-started {}\n", libc::ECANCELED)
+    );
+    assert!(!ran.exists());
+    assert!(keeper(FAR_NS, "fence\n", &line).starts_with("not-started"));
+    assert!(!ran.exists());
+    let said = keeper(1, &format!("until {}\n", FAR_NS), &line);
+    assert!(
+        said.starts_with("started ") && said.ends_with("ended 0\n"),
+        "{said}"
+    );
+    assert!(!said.contains("terminating"), "{said}");
+    assert!(ran.exists());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! How an arbitration ends: which code, which message, and what to do next.
 
+use super::command::UNPROVED;
 use super::telling::refusal;
 use crate::exit::{Exit, Failure, Outcome};
 use quorum_core::arbitration::{Refused, Stopped};
@@ -19,6 +20,8 @@ pub(super) struct Ending<'a> {
     pub(super) status: Option<u8>,
     /// `--wait=DURATION` ran out.
     pub(super) waited_out: bool,
+    /// It was asked to stop twice, and left before the disk had answered.
+    pub(super) left: bool,
     /// The watchdog that was asked for could not be had.
     pub(super) watchdog: Option<&'a str>,
     /// Why the command could not be started.
@@ -29,9 +32,18 @@ impl Ending<'_> {
     /// The code, or the failure with its message.
     pub(super) fn verdict(&self) -> Result<Exit, Failure> {
         let Some(stopped) = self.stopped else {
-            return Err(self.broken());
+            return Err(if self.left {
+                self.gone()
+            } else {
+                self.broken()
+            });
         };
         match stopped {
+            Stopped::NotTaken { holder } if self.held => Err(self.lost(&format!(
+                "another took it while it was being taken again{}",
+                by(holder.as_ref())
+            ))),
+            Stopped::Refused(refused) if self.held => Err(self.lost(&refusal(refused))),
             Stopped::NotTaken { holder } => Err(self.not_taken(holder.as_ref())),
             Stopped::Refused(refused) => Err(self.refused(refused)),
             Stopped::Deposed { holder } => Err(self.lost(&format!(
@@ -59,6 +71,13 @@ impl Ending<'_> {
             ));
         }
         if let Some(errno) = self.not_started {
+            if errno == UNPROVED {
+                return Err(Failure::new(
+                    Exit::Command(126),
+                    "the command was not started: ownership was not proved any more when its keeper was ready",
+                    "see what kept this host from running for so long, or choose a slower --profile",
+                ));
+            }
             let error = std::io::Error::from_raw_os_error(errno);
             let code = if errno == libc::ENOENT { 127 } else { 126 };
             return Err(Failure::new(
@@ -133,6 +152,15 @@ impl Ending<'_> {
         }
     }
 
+    fn gone(&self) -> Failure {
+        Failure::new(
+            Exit::Unknown,
+            "asked twice to stop, and left before the disk or the state directory had answered",
+            self.look(),
+        )
+        .outcome(Outcome::Unknown)
+    }
+
     fn broken(&self) -> Failure {
         let exit = if self.held { Exit::Lost } else { Exit::Unknown };
         Failure::new(
@@ -174,6 +202,7 @@ mod tests {
             had_command: false,
             status: None,
             waited_out: false,
+            left: false,
             watchdog: None,
             not_started: None,
         }
@@ -203,9 +232,24 @@ mod tests {
             (Stopped::Refused(Refused::NoAptpl), 9),
             (Stopped::Refused(Refused::NoPath(String::new())), 35),
         ] {
-            assert_eq!(code(&ending(Some(&stopped))), expected, "{stopped:?}");
+            let ending = Ending {
+                held: false,
+                ..ending(Some(&stopped))
+            };
+            assert_eq!(code(&ending), expected, "{stopped:?}");
         }
         assert_eq!(code(&ending(None)), Exit::Lost.code());
+    }
+
+    #[test]
+    fn whoever_held_the_disk_and_is_refused_in_taking_it_again_has_lost_it() {
+        for stopped in [
+            Stopped::NotTaken { holder: None },
+            Stopped::Refused(Refused::NoAptpl),
+            Stopped::Refused(Refused::NoPath(String::new())),
+        ] {
+            assert_eq!(code(&ending(Some(&stopped))), 106, "{stopped:?}");
+        }
     }
 
     #[test]
@@ -219,7 +263,6 @@ mod tests {
         };
         assert_eq!(with(&Stopped::Released { confirmed: true }, Some(143)), 143);
         assert_eq!(with(&Stopped::Deposed { holder: None }, Some(143)), 106);
-        assert_eq!(with(&Stopped::NotTaken { holder: None }, None), 24);
         assert_eq!(with(&Stopped::Withdrawn, None), 24);
     }
 }

@@ -9,11 +9,14 @@
 //! Invariants:
 //! * the disk is released only after nothing of the command is left;
 //! * the loop does nothing that can block: it prints through a thread, and the keeper acts by itself;
+//! * the command is started only with a proof of ownership that holds at that moment;
+//! * a keeper that does not end the command in time is killed, and the command with it, before another
+//!   node can be the owner;
 //! * the arbiter is fed by this loop, so an owner whose `qctl` hangs stops itself.
 
 use super::Args;
 use super::command::leash::unblock_signals;
-use super::command::{Fate, Job, Kept, Report};
+use super::command::{Fate, Job, Kept, Report, UNPROVED};
 use super::ending::Ending;
 use super::printer::Printer;
 use super::record::{Record, What, ms};
@@ -24,7 +27,9 @@ use crate::Context;
 use crate::clock::{self, Moment};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use nix::sys::signal::{SigSet, Signal};
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
 use quorum::arbiter::{Arbiter, Happening, LockError, Notice, Settings, StartError};
 use quorum_core::arbitration::{ClusterTag, Event, Stopped};
 use std::process::{Command, Stdio};
@@ -81,7 +86,9 @@ struct Session<'a> {
     phase: Phase,
     command: Option<Kept>,
     arbiter_over: bool,
-    /// When the command has to be gone at the latest.
+    /// When the keeper has to be gone, and the command with it.
+    kill_keeper_at: Option<Duration>,
+    /// When nobody waits for the command's end any more.
     give_up_at: Option<Duration>,
     wait_until: Option<Duration>,
     signalled_at: Option<Duration>,
@@ -99,6 +106,8 @@ struct Past {
     status: Option<u8>,
     not_started: Option<i32>,
     waited_out: bool,
+    /// Asked to stop again while the disk was being given back.
+    left: bool,
     watchdog: Option<String>,
 }
 
@@ -129,6 +138,7 @@ pub(super) fn run(
         phase: Phase::Contending,
         command: None,
         arbiter_over: false,
+        kill_keeper_at: None,
         give_up_at: None,
         wait_until: args.wait.flatten().map(|span| clock::since_boot() + span),
         signalled_at: None,
@@ -170,9 +180,9 @@ impl Session<'_> {
     }
 
     fn main_loop(&mut self, heard: &Receiver<Heard>, feed_interval: Duration) {
-        while !(self.arbiter_over && self.command.is_none()) {
+        while !(self.past.left || self.arbiter_over && self.command.is_none()) {
             self.arbiter.feed();
-            match heard.recv_timeout(feed_interval) {
+            match heard.recv_timeout(self.patience(feed_interval)) {
                 Ok(heard) => self.hear(heard),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -184,13 +194,28 @@ impl Session<'_> {
                 self.past.waited_out = true;
                 self.release();
             }
+            if self.kill_keeper_at.is_some_and(|end| at >= end) {
+                self.kill_keeper_at = None;
+                if let Some(command) = &self.command {
+                    command.kill_keeper();
+                }
+            }
             if self.give_up_at.is_some_and(|end| at >= end) {
                 self.print(What::Remark {
-                    text: "the command does not die; its keeper goes on killing it".to_owned(),
+                    text: "the command was killed and does not die: it hangs in the kernel"
+                        .to_owned(),
                 });
                 return;
             }
         }
+    }
+
+    /// How long to wait for something to hear.
+    fn patience(&self, feed_interval: Duration) -> Duration {
+        let left = self
+            .kill_keeper_at
+            .map(|due| due.saturating_sub(clock::since_boot()));
+        left.map_or(feed_interval, |left| left.min(feed_interval))
     }
 
     fn hear(&mut self, heard: Heard) {
@@ -228,6 +253,15 @@ impl Session<'_> {
                 self.past.stopped = Some(why.clone());
                 match why {
                     Stopped::Deposed { .. } | Stopped::SelfStop { .. } => self.lost(),
+                    // Whoever has held the disk and stops without giving it back has lost it.
+                    Stopped::NotTaken { .. }
+                    | Stopped::Refused(_)
+                    | Stopped::Parked
+                    | Stopped::Withdrawn
+                        if self.past.held =>
+                    {
+                        self.lost();
+                    }
                     Stopped::NotTaken { .. }
                     | Stopped::Refused(_)
                     | Stopped::Parked
@@ -253,6 +287,10 @@ impl Session<'_> {
         if self.phase != Phase::Contending {
             return;
         }
+        // The news may have waited; the proof may have run out since.
+        if !self.is_proved() {
+            return self.lost();
+        }
         self.phase = Phase::Owning;
         self.past.owned_since = Some(clock::since_boot());
         if !self.args.command.is_empty() {
@@ -262,6 +300,11 @@ impl Session<'_> {
         }
         self.manager.status("owner of the disk");
         self.manager.ready();
+    }
+
+    fn is_proved(&self) -> bool {
+        let ownership = self.arbiter.ownership();
+        ownership.is_some_and(|ownership| ownership.check().is_ok())
     }
 
     fn start_command(&mut self) {
@@ -274,8 +317,10 @@ impl Session<'_> {
             loss_grace: self.loss_grace,
         };
         let heard = self.heard_in.clone();
-        let kept = Kept::start(&job, ownership, move |fate| {
-            let _loop_is_over = heard.send(Heard::Command(fate));
+        let kept = self.arbiter.lock_descriptors().and_then(|locks| {
+            Kept::start(&job, ownership, locks, move |fate| {
+                let _loop_is_over = heard.send(Heard::Command(fate));
+            })
         });
         match kept {
             Ok(kept) => self.command = Some(kept),
@@ -332,6 +377,9 @@ impl Session<'_> {
             }
             Fate::Told(Report::NotStarted { errno }) => {
                 self.past.not_started = Some(errno);
+                if errno == UNPROVED && !self.is_proved() {
+                    self.lost();
+                }
                 self.command_ended();
             }
             Fate::Told(Report::Terminating { unproved }) => {
@@ -368,6 +416,7 @@ impl Session<'_> {
 
     fn command_ended(&mut self) {
         self.command = None;
+        self.kill_keeper_at = None;
         match self.phase {
             Phase::Losing => self.arbiter.disarm_watchdog(),
             Phase::Contending | Phase::Owning | Phase::Stopping => self.release(),
@@ -396,6 +445,8 @@ impl Session<'_> {
             }
             // Asked twice: at once.
             (Some(command), Phase::Stopping | Phase::Losing) => command.kill(),
+            // Asked twice, and the disk does not answer: it is left as it is.
+            (None, Phase::Releasing) => self.past.left = true,
             (Some(_), Phase::Contending | Phase::Releasing) | (None, _) => self.release(),
         }
     }
@@ -415,8 +466,11 @@ impl Session<'_> {
 
     /// The disk is not ours any more, or nobody can tell.
     fn lost(&mut self) {
-        if matches!(self.phase, Phase::Losing | Phase::Releasing) {
-            return;
+        match self.phase {
+            Phase::Losing => return,
+            // Nothing of the command is left.
+            Phase::Releasing => return self.arbiter.disarm_watchdog(),
+            Phase::Contending | Phase::Owning | Phase::Stopping => {}
         }
         self.phase = Phase::Losing;
         self.count_owned_time();
@@ -425,8 +479,13 @@ impl Session<'_> {
         match &self.command {
             Some(command) => {
                 command.fence();
-                let patience = self.stop_time + Duration::from_secs(5);
-                self.give_up_at = Some(clock::since_boot() + patience);
+                let at = clock::since_boot();
+                let unproved_at = self.arbiter.ownership().map_or(at, |ownership| {
+                    ownership.proved_until().elapsed_since_zero().min(at)
+                });
+                // The keeper kills after at most half of the stop time; a killing takes its time too.
+                self.kill_keeper_at = Some(unproved_at + self.stop_time * 3 / 4);
+                self.give_up_at = Some(at + self.stop_time + Duration::from_secs(5));
             }
             None => self.arbiter.disarm_watchdog(),
         }
@@ -454,6 +513,7 @@ impl Session<'_> {
             had_command: !self.args.command.is_empty(),
             status: self.past.status,
             waited_out: self.past.waited_out,
+            left: self.past.left,
             watchdog: self.past.watchdog.as_deref(),
             not_started: self.past.not_started,
         };
@@ -496,10 +556,21 @@ pub(super) fn block_signals() -> Result<SigSet, Failure> {
 
 fn not_started(error: &StartError) -> Failure {
     match error {
-        StartError::Lock(LockError::Taken { .. }) => Failure::new(
+        StartError::Lock(LockError::Taken { pid, path }) => Failure::new(
             Exit::Conflict,
             error.to_string(),
-            "one arbiter a nexus on a host: stop that one first, or use another path",
+            match pid {
+                // What it started still has the lock.
+                Some(pid) if is_gone(*pid) => format!(
+                    "process {pid} has ended, and what its command left behind still runs: `fuser -v {}` \
+                     shows it; end that first",
+                    path.display()
+                ),
+                Some(_) | None => {
+                    "one arbiter a nexus on a host: stop that one first, or use another path"
+                        .to_owned()
+                }
+            },
         ),
         StartError::Lock(LockError::File { .. }) => Failure::new(
             Exit::CannotOpen,
@@ -513,6 +584,11 @@ fn not_started(error: &StartError) -> Failure {
         ),
         StartError::Host(error) => cannot_start(&error.to_string()),
     }
+}
+
+fn is_gone(pid: u32) -> bool {
+    let pid = Pid::from_raw(pid.cast_signed());
+    kill(pid, None) == Err(Errno::ESRCH)
 }
 
 fn cannot_start(why: &str) -> Failure {

@@ -12,11 +12,12 @@
 //! Invariants:
 //! * nothing below the keeper outlives it, and it says `ended` only when nothing is left below;
 //! * its own clock is CLOCK_BOOTTIME, and it needs no word from `qctl` to act at the proved point;
+//! * it hears what has come before it looks at that clock, and starts nothing without a proof that holds;
 //! * the command is TERMed once; a later order can only bring the KILL nearer.
 
 use super::descendants::{self, Reaped};
 use super::leash::{die_with_parent, unblock_signals};
-use super::message::{Order, Report};
+use super::message::{Order, Report, UNPROVED};
 use crate::exit::{Exit, Failure};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -35,6 +36,9 @@ use std::time::Duration;
 
 /// What of a line is kept when no line end comes: orders are far shorter.
 const LINE_MAX: usize = 256;
+
+/// So many reads at most before the next look at the clock: more than a socket holds.
+const READS_MAX: usize = 4096;
 
 /// From one look at what a KILL has left to the next: soon at first, for what was forked meanwhile, and
 /// then ever later, for what hangs in the kernel.
@@ -81,6 +85,8 @@ struct Keeper {
     children: SignalFd,
     proved_until: Duration,
     loss_grace: Duration,
+    /// The command, once it was started; it leads its own group.
+    command: Option<Pid>,
     ending: Ending,
 }
 
@@ -127,11 +133,16 @@ impl Keeper {
             children: SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
             proved_until: Duration::from_nanos(args.until_ns),
             loss_grace: Duration::from_nanos(args.loss_grace_ns),
+            command: None,
             ending: Ending::Not,
         })
     }
 
     fn run(mut self, command: &[OsString]) -> io::Result<()> {
+        if !self.may_start() {
+            self.report(Report::NotStarted { errno: UNPROVED });
+            return Ok(());
+        }
         let pid = match start(command) {
             Ok(pid) => pid,
             Err(error) => {
@@ -140,10 +151,17 @@ impl Keeper {
                 return Ok(());
             }
         };
+        self.command = Some(pid);
         self.report(Report::Started { pid: pid.as_raw() });
         let status = self.keep(pid)?;
         self.report(Report::Ended { status });
         Ok(())
+    }
+
+    /// Is ownership proved at this moment, and has nobody asked for the end?
+    fn may_start(&mut self) -> bool {
+        self.hear();
+        self.ending == Ending::Not && crate::clock::since_boot() < self.proved_until
     }
 
     /// Until nothing is left below: the command's status.
@@ -162,16 +180,17 @@ impl Keeper {
                 Reaped::NoneLeft => return Ok(status.unwrap_or(u8::MAX)),
                 Reaped::NoneYet => {}
             }
+            // A proof that has come in time counts, however late this process runs.
+            self.hear();
             let at = crate::clock::since_boot();
-            self.act_on_time(pid, at);
+            self.act_on_time(at);
             self.wait(at)?;
-            self.hear(pid);
         }
     }
 
-    fn act_on_time(&mut self, pid: Pid, at: Duration) {
+    fn act_on_time(&mut self, at: Duration) {
         match self.ending {
-            Ending::Not if at >= self.proved_until => self.terminate(pid, self.loss_grace, true),
+            Ending::Not if at >= self.proved_until => self.terminate(self.loss_grace, true),
             Ending::Terminating { kill_at } if at >= kill_at => self.kill(),
             Ending::Terminating { kill_at } if at >= self.proved_until => {
                 let sooner = kill_at.min(self.proved_until + self.loss_grace);
@@ -218,20 +237,26 @@ impl Keeper {
         Ok(())
     }
 
-    /// Takes the orders that have come.
-    fn hear(&mut self, pid: Pid) {
+    /// Takes all the orders that have come.
+    fn hear(&mut self) {
         let mut bytes = [0; LINE_MAX];
-        match self.channel.read(&mut bytes) {
-            Ok(0) => return self.kill(),
-            Ok(count) => self.received.extend_from_slice(&bytes[..count]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
-            Err(_) => return self.kill(),
+        for _ in 0..READS_MAX {
+            match self.channel.read(&mut bytes) {
+                Ok(0) => return self.kill(),
+                Ok(count) => self.received.extend_from_slice(&bytes[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.kill(),
+            }
+            self.obey_received();
         }
+    }
+
+    fn obey_received(&mut self) {
         while let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.received.drain(..=end).collect();
             match std::str::from_utf8(&line).ok().and_then(Order::parse) {
-                Some(order) => self.obey(pid, order),
+                Some(order) => self.obey(order),
                 // Not our qctl, or a broken one: nobody proves ownership.
                 None => self.kill(),
             }
@@ -241,24 +266,26 @@ impl Keeper {
         }
     }
 
-    fn obey(&mut self, pid: Pid, order: Order) {
+    fn obey(&mut self, order: Order) {
         match order {
             Order::Until(at) => self.proved_until = self.proved_until.max(at),
-            Order::Fence => self.terminate(pid, self.loss_grace, false),
-            Order::Stop(grace) => self.terminate(pid, grace, false),
+            Order::Fence => self.terminate(self.loss_grace, false),
+            Order::Stop(grace) => self.terminate(grace, false),
             Order::Kill => self.kill(),
         }
     }
 
-    fn terminate(&mut self, pid: Pid, grace: Duration, unproved: bool) {
+    fn terminate(&mut self, grace: Duration, unproved: bool) {
         let kill_at = crate::clock::since_boot() + grace;
         match self.ending {
             Ending::Not => {
-                // It leads its own group; a stopped command could not hear the TERM.
-                let _gone = killpg(pid, Signal::SIGTERM);
-                let _gone = killpg(pid, Signal::SIGCONT);
                 self.ending = Ending::Terminating { kill_at };
-                self.report(Report::Terminating { unproved });
+                if let Some(pid) = self.command {
+                    // A stopped command could not hear the TERM.
+                    let _gone = killpg(pid, Signal::SIGTERM);
+                    let _gone = killpg(pid, Signal::SIGCONT);
+                    self.report(Report::Terminating { unproved });
+                }
             }
             Ending::Terminating { kill_at: before } => {
                 let kill_at = kill_at.min(before);

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// [`Report::NotStarted`] because ownership was not proved any more when the keeper was ready.
+pub(crate) const UNPROVED: i32 = libc::ECANCELED;
+
 /// From `qctl` to the keeper. The end of the stream means that `qctl` is dead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Order {

@@ -8,7 +8,7 @@ pub(crate) mod keeper;
 pub(crate) mod leash;
 mod message;
 
-pub(super) use message::Report;
+pub(super) use message::{Report, UNPROVED};
 
 use descendants::Reaped;
 use message::{Order, nanoseconds};
@@ -16,11 +16,11 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use quorum::arbiter::Ownership;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// The hidden name under which `qctl` runs as a keeper.
@@ -56,6 +56,7 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub(super) struct Kept {
     channel: Arc<UnixStream>,
+    keeper: Arc<Mutex<Child>>,
 }
 
 impl Kept {
@@ -67,6 +68,7 @@ impl Kept {
     pub(super) fn start(
         job: &Job,
         ownership: Ownership,
+        locks: Vec<OwnedFd>,
         tell: impl FnMut(Fate) + Send + 'static,
     ) -> io::Result<Self> {
         descendants::adopt_orphans()?;
@@ -74,6 +76,11 @@ impl Kept {
         let proved_until = ownership.proved_until().elapsed_since_zero();
         // The one child of this process, so nobody else can inherit what is open for a moment here.
         fcntl(theirs.as_fd(), FcntlArg::F_SETFD(FdFlag::empty()))?;
+        // The keeper and all that it starts hold the locks too: while anything of the command lives, no
+        // other arbiter of this host takes the disk for its own, though qctl and the keeper were killed.
+        for lock in &locks {
+            fcntl(lock.as_fd(), FcntlArg::F_SETFD(FdFlag::empty()))?;
+        }
         let keeper = Command::new("/proc/self/exe")
             .arg0("cmd-keeper")
             .arg(KEEPER)
@@ -89,14 +96,16 @@ impl Kept {
             .env_remove("WATCHDOG_PID")
             .process_group(0)
             .spawn()?;
-        drop(theirs);
+        drop((theirs, locks));
         ours.set_write_timeout(Some(SEND_MAX))?;
         let channel = Arc::new(ours);
+        let keeper = Arc::new(Mutex::new(keeper));
         let kept = Self {
             channel: Arc::clone(&channel),
+            keeper: Arc::clone(&keeper),
         };
         let listening = channel.try_clone()?;
-        std::thread::spawn(move || listen(&listening, keeper, tell));
+        std::thread::spawn(move || listen(&listening, &keeper, tell));
         std::thread::spawn(move || relay(&channel, &ownership));
         Ok(kept)
     }
@@ -114,6 +123,18 @@ impl Kept {
     /// KILL.
     pub(super) fn kill(&self) {
         send(&self.channel, Order::Kill);
+    }
+
+    /// KILL to the keeper itself, which may be stopped: the kernel kills the command with it, and what is
+    /// left comes to us and is killed. Never blocks.
+    pub(super) fn kill_keeper(&self) {
+        match self.keeper.try_lock() {
+            // It may have ended by itself.
+            Ok(mut keeper) => drop(keeper.kill()),
+            Err(TryLockError::Poisoned(keeper)) => drop(keeper.into_inner().kill()),
+            // Whoever listens to it is at this already.
+            Err(TryLockError::WouldBlock) => {}
+        }
     }
 }
 
@@ -136,7 +157,7 @@ fn send(mut channel: &UnixStream, order: Order) {
     let _unheard = channel.write(order.line().as_bytes());
 }
 
-fn listen(channel: &UnixStream, mut keeper: Child, mut tell: impl FnMut(Fate)) {
+fn listen(channel: &UnixStream, keeper: &Mutex<Child>, mut tell: impl FnMut(Fate)) {
     let mut last_word = false;
     for line in BufReader::new(channel).lines() {
         let Some(report) = line.ok().as_deref().and_then(Report::parse) else {
@@ -146,8 +167,10 @@ fn listen(channel: &UnixStream, mut keeper: Child, mut tell: impl FnMut(Fate)) {
         tell(Fate::Told(report));
     }
     // It has ended, or it broke its word: then it goes, and what it kept is ours to end.
+    let mut keeper = keeper.lock().unwrap_or_else(PoisonError::into_inner);
     let _gone = keeper.kill();
     let _status = keeper.wait();
+    drop(keeper);
     if last_word {
         return;
     }
