@@ -15,10 +15,10 @@ use crate::wire::cdb::{Command, PrOutAction};
 enum Class {
     /// INQUIRY: passes everywhere.
     Inquiry,
-    /// REQUEST SENSE, REPORT LUNS, READ CAPACITY: tells of the unit, not of the medium.
+    /// REQUEST SENSE, REPORT LUNS: tells of the unit, not of the medium.
     Tells,
-    /// READ CAPACITY(16), which LIO has in another place than READ CAPACITY(10).
-    TellsLong,
+    /// READ CAPACITY: the same, but LIO takes it for a read.
+    TellsCapacity,
     /// TEST UNIT READY: conflicts under SPC-2 only, and so finds out an SPC-2 holder.
     Ready,
     /// MODE SENSE, REPORT SUPPORTED OPERATION CODES: as a read for those who hold no rights.
@@ -46,10 +46,8 @@ enum Class {
 const fn class(command: &Command) -> Class {
     match command {
         Command::Inquiry { .. } => Class::Inquiry,
-        Command::RequestSense { .. } | Command::ReportLuns { .. } | Command::ReadCapacity10 => {
-            Class::Tells
-        }
-        Command::ReadCapacity16 { .. } => Class::TellsLong,
+        Command::RequestSense { .. } | Command::ReportLuns { .. } => Class::Tells,
+        Command::ReadCapacity10 | Command::ReadCapacity16 { .. } => Class::TellsCapacity,
         Command::TestUnitReady => Class::Ready,
         Command::ModeSense6 { .. }
         | Command::ModeSense10 { .. }
@@ -105,7 +103,7 @@ fn passes_spc2(class: Class, is_holder: bool, around: &Surroundings<'_>) -> bool
         Class::PrIn | Class::PrOutRegisters | Class::PrOutOfRegistrants | Class::PrOutOfHolder => {
             false
         }
-        Class::Tells | Class::TellsLong => {
+        Class::Tells | Class::TellsCapacity => {
             is_holder || !around.has(Difference::Spc2AdmitsOnlyInquiry)
         }
         Class::ModeLike => is_holder || around.has(Difference::Spc2AdmitsModeSense),
@@ -128,8 +126,8 @@ fn registrant_passes(class: Class, kind: ReservationType, around: &Surroundings<
         | Class::PrIn
         | Class::PrOutRegisters
         | Class::PrOutOfRegistrants => true,
-        Class::TellsLong => {
-            kind.admits_strange_reads() || !around.has(Difference::LongReadCapacityConflicts)
+        Class::TellsCapacity => {
+            kind.admits_strange_reads() || !around.has(Difference::ReadCapacityConflicts)
         }
         Class::ModeLike => {
             kind.admits_strange_reads() || around.has(Difference::RegistrantsMayModeSense)
@@ -149,8 +147,8 @@ fn stranger_passes(class: Class, kind: ReservationType, around: &Surroundings<'_
         | Class::Spc2
         | Class::PrIn
         | Class::PrOutRegisters => true,
-        Class::TellsLong => {
-            kind.admits_strange_reads() || !around.has(Difference::LongReadCapacityConflicts)
+        Class::TellsCapacity => {
+            kind.admits_strange_reads() || !around.has(Difference::ReadCapacityConflicts)
         }
         Class::ModeLike | Class::Reads => kind.admits_strange_reads(),
         Class::Flushes => {

@@ -114,6 +114,12 @@ differences! {
     RequestSenseClearsAll "request-sense-clears-all" [Lio]
         "REQUEST SENSE reports the first attention and forgets the others. SPC-4 6.39 clears only the one reported."
         "LIO: core_scsi3_ua_clear_for_request_sense";
+    AttentionClearsAll "attention-clears-all" [Lio]
+        "The first attention that is reported takes all others with it. SAM-5 5.14.1 clears only the one reported."
+        "LIO: core_scsi3_ua_for_check_condition; measured in 6.1";
+    NoDescriptorRequestSense "no-descriptor-request-sense" [Lio]
+        "REQUEST SENSE with DESC is 05/24/00. SPC-4 6.39 answers in the descriptor form."
+        "LIO: spc_emulate_request_sense; measured in 6.1";
     RequestSenseIgnoresAttentions "request-sense-ignores-attentions" [Tgt]
         "REQUEST SENSE answers NO SENSE and leaves attentions waiting. SPC-4 6.39 reports and clears one."
         "tgt: spc_request_sense";
@@ -151,9 +157,9 @@ differences! {
     NoDataPassesWriteExclusive "no-data-passes-write-exclusive" [Lio]
         "Under a write exclusive type an unregistered nexus may do what transfers no data out, SYNCHRONIZE CACHE too. SBC-3 says conflict."
         "LIO: core_scsi3_pr_seq_non_holder asks for the data direction";
-    LongReadCapacityConflicts "long-read-capacity-conflicts" [Lio]
-        "READ CAPACITY(16) conflicts where READ(10) does. SBC-3 always lets it pass."
-        "LIO: SERVICE ACTION IN(16) is not among the allowed codes";
+    ReadCapacityConflicts "read-capacity-conflicts" [Lio]
+        "READ CAPACITY conflicts where READ does. SBC-3 always lets it pass."
+        "LIO: not among the allowed codes of core_scsi3_pr_seq_non_holder; measured in 6.1";
     RegistrantsMayModeSense "registrants-may-mode-sense" [Lio]
         "A registrant that does not hold an Exclusive Access reservation may MODE SENSE and REPORT SUPPORTED OPERATION CODES. SPC-4 table 65 says conflict."
         "LIO: core_scsi3_pr_seq_non_holder";
@@ -174,6 +180,9 @@ differences! {
     BadScopeIsListField "bad-scope-is-list-field" [Lio]
         "A scope other than the logical unit is 05/26/00. SPC-4 6.16.2 has the scope in the CDB: 05/24/00."
         "LIO: core_scsi3_pro_reserve, core_scsi3_emulate_pro_preempt";
+    PreemptLooksAtTheTypeFirst "preempt-looks-at-the-type-first" [Lio]
+        "PREEMPT with a type that is none is 05/24/00 whoever asks and whatever the victim. SPC-4 5.13.11.4 looks at the type only where the reservation is taken over."
+        "LIO: the switch in core_scsi3_emulate_pro_preempt; measured in 6.1";
     BadListIsCdbField "bad-list-is-cdb-field" [Tgt]
         "A parameter list that is too short, or whose bits are not supported, is 05/24/00. SPC-4 6.16 says 05/1A/00 and 05/26/00."
         "tgt: check_pr_out_basic_parameter";
@@ -183,9 +192,15 @@ differences! {
     NoPreemptAndAbort "no-preempt-and-abort" [Tgt]
         "PREEMPT AND ABORT is not there."
         "tgt: persistent_reserve_out_actions";
+    PortsStayAsRegistered "ports-stay-as-registered" [Lio]
+        "ALL_TG_PT with a new key for a nexus that is registered changes the key alone. SPC-4 5.13.7 registers it at every port."
+        "LIO: the existing registration is updated in place; measured in 6.1";
     PortsMustBeAllAgain "ports-must-be-all-again" [Lio]
         "A registration made with ALL_TG_PT is changed or removed only with ALL_TG_PT, else 05/24/00."
         "LIO: core_scsi3_emulate_pro_register";
+    MoveLooksAtTheListFirst "move-looks-at-the-list-first" [Lio]
+        "REGISTER AND MOVE refuses what is wrong with its list (05/26/00) before it looks who holds. SPC-4 5.13.8 says conflict for who does not hold."
+        "LIO: core_scsi3_emulate_pro_register_and_move; measured in 6.1";
     DestinationsMustBeKnown "destinations-must-be-known" [Lio]
         "SPEC_I_PT and REGISTER AND MOVE refuse an initiator port that has no nexus yet. SPC-4 5.13.7 registers any that the transport could name."
         "LIO: the node ACL is looked up";
@@ -248,8 +263,11 @@ differences! {
         "PERSISTENT RESERVE IN with an allocation length below 8 (below 6 for REPORT CAPABILITIES of LIO) is 05/24/00. SPC-4 4.2.5.6 cuts the answer short."
         "LIO, tgt: each service action checks";
     FullStatusCountsWhatFits "full-status-counts-what-fits" [Lio]
-        "The additional length of READ FULL STATUS counts only descriptors that fitted. SPC-4 6.15.5 counts all."
-        "LIO: core_scsi3_pri_read_full_status";
+        "READ FULL STATUS tells only of registrations whose TransportID's length fits behind those before, and counts no others. SPC-4 6.15.5 counts all."
+        "LIO: core_scsi3_pri_read_full_status; measured in 6.1, where a descriptor that just begins to fit is told and cut";
+    ReservationNeedsRoom "reservation-needs-room" [Lio]
+        "READ RESERVATION with an allocation length below 22 tells that there is a reservation but not which. SPC-4 4.2.5.6 cuts the answer at the allocation length."
+        "LIO: core_scsi3_pri_read_reservation; measured in 6.1";
     NoCompatibleHandling "no-compatible-handling" [Tgt]
         "REPORT CAPABILITIES says CRH=0."
         "tgt: spc_pr_report_capabilities";

@@ -91,7 +91,12 @@ impl LogicalUnit {
             Command::RequestSense {
                 descriptor,
                 allocation_length,
-            } => Ok(self.request_sense(nexus, descriptor, allocation_length)),
+            } => {
+                if descriptor && self.has(Difference::NoDescriptorRequestSense) {
+                    return Err(Refused::CDB_FIELD);
+                }
+                Ok(self.request_sense(nexus, descriptor, allocation_length))
+            }
             Command::Inquiry {
                 vpd,
                 allocation_length,
@@ -249,11 +254,16 @@ impl LogicalUnit {
 
     /// The first attention leaves as CHECK CONDITION.
     fn report_attention(&mut self, nexus: &Nexus) -> Refused {
-        let attention = self
-            .nexuses
-            .get_mut(nexus)
-            .and_then(super::Attentions::take_first)
-            .unwrap_or(POWER_ON);
+        let clears = self.has(Difference::AttentionClearsAll);
+        let attentions = self.nexuses.get_mut(nexus);
+        let first = attentions.and_then(|attentions| {
+            let first = attentions.take_first();
+            if clears {
+                attentions.clear();
+            }
+            first
+        });
+        let attention = first.unwrap_or(POWER_ON);
         self.late_attentions_are_due(nexus);
         Refused::Check(Sense::unit_attention(attention))
     }

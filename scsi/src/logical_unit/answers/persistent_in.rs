@@ -37,15 +37,41 @@ pub(in crate::logical_unit) fn data(
         PrInAction::ReadFullStatus => {
             let mut status = full_status(persistent);
             if behaviour.has(Difference::FullStatusCountsWhatFits) {
-                while !status.entries.is_empty() && status.emit().len() > allocation_length {
-                    status.entries.pop();
-                }
+                keep_what_fits(&mut status, allocation_length);
             }
             status.emit()
         }
     };
-    data.truncate(allocation_length);
+    let needs_room = action == PrInAction::ReadReservation
+        && behaviour.has(Difference::ReservationNeedsRoom)
+        && allocation_length < RESERVATION_ROOM;
+    data.truncate(if needs_room {
+        HEADER
+    } else {
+        allocation_length
+    });
     Ok(data)
+}
+
+/// PRGENERATION and ADDITIONAL LENGTH (SPC-4 6.15.3).
+const HEADER: usize = 8;
+/// What LIO wants before it tells of the reservation.
+const RESERVATION_ROOM: usize = 22;
+
+/// LIO adds the length of a descriptor's TransportID, and not of the descriptor, to those before it, and leaves
+/// the header out: so the last that it tells may be cut.
+fn keep_what_fits(status: &mut FullStatus, allocation_length: usize) {
+    /// A descriptor without its TransportID (SPC-4 6.15.5).
+    const FIXED: usize = 24;
+    let mut told = 0;
+    let fits = status.entries.iter().take_while(|entry| {
+        let id = entry.initiator.emit().len();
+        let does_fit = told + id <= allocation_length;
+        told += FIXED + id;
+        does_fit
+    });
+    let count = fits.count();
+    status.entries.truncate(count);
 }
 
 fn keys(persistent: &Persistent) -> Vec<u8> {

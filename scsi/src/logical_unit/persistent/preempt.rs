@@ -41,7 +41,13 @@ impl Persistent {
         asked: &Preempt,
         around: &Surroundings<'_>,
     ) -> Result<Effects, Refused> {
+        if asked.kind.is_none() && around.has(Difference::PreemptLooksAtTheTypeFirst) {
+            return Err(Refused::CDB_FIELD);
+        }
         let own = self.caller(nexus, asked.key)?.clone();
+        if !asked.lu_scope && around.has(Difference::BadScopeIsListField) {
+            return Err(Refused::LIST_FIELD);
+        }
         let shared = self.kind().is_some_and(ReservationType::all_registrants);
         let holder_falls = match asked.victim {
             None if shared => true,
@@ -95,11 +101,7 @@ impl Persistent {
     ) -> Result<Effects, Refused> {
         let kind = asked.kind.ok_or(Refused::CDB_FIELD)?;
         if !asked.lu_scope {
-            return Err(if around.has(Difference::BadScopeIsListField) {
-                Refused::LIST_FIELD
-            } else {
-                Refused::CDB_FIELD
-            });
+            return Err(Refused::CDB_FIELD);
         }
         let was = self.kind();
         let gone =

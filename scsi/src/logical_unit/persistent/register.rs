@@ -64,7 +64,7 @@ impl Persistent {
                 }
                 match asked.new {
                     Some(key) => {
-                        self.replace_key(&own, key, asked);
+                        self.replace_key(&own, key, asked, around);
                         Ok(Effects::default())
                     }
                     None => Ok(self.unregister(&own, asked.aptpl, around)),
@@ -171,8 +171,16 @@ impl Persistent {
         Ok(())
     }
 
-    fn replace_key(&mut self, own: &Registrant, key: Key, asked: &Register) {
-        let widened = asked.all_target_ports && !own.all_target_ports;
+    fn replace_key(
+        &mut self,
+        own: &Registrant,
+        key: Key,
+        asked: &Register,
+        around: &Surroundings<'_>,
+    ) {
+        let widened = asked.all_target_ports
+            && !own.all_target_ports
+            && !around.has(Difference::PortsStayAsRegistered);
         if widened {
             self.registrants.retain(|one| {
                 one.orphaned || one.nexus == own.nexus || one.nexus.initiator != own.nexus.initiator
@@ -187,7 +195,7 @@ impl Persistent {
         for one in &mut self.registrants {
             if one.nexus == own.nexus && !one.orphaned {
                 one.key = key;
-                one.all_target_ports = asked.all_target_ports || own.all_target_ports;
+                one.all_target_ports = widened || own.all_target_ports;
             }
         }
         self.aptpl = asked.aptpl;

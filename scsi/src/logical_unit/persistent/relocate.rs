@@ -35,6 +35,11 @@ impl Persistent {
             return Err(Refused::CDB_FIELD);
         }
         self.refuse_stranger(nexus, around)?;
+        if around.has(Difference::MoveLooksAtTheListFirst) {
+            self.caller(nexus, asked.key)?;
+            asked.new.ok_or(Refused::LIST_FIELD)?;
+            self.check_destination(nexus, asked, around)?;
+        }
         // A holder of an all registrants type cannot hand over what all have.
         let shared = self.kind().is_some_and(ReservationType::all_registrants);
         if self.held.is_some() && (shared || !self.is_holder(nexus)) {
