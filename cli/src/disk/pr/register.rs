@@ -1,6 +1,6 @@
 //! `register` and `unregister`: on every path of this host, each read back.
 
-use super::actor;
+use super::actor::{self, Actor};
 use crate::Context;
 use crate::args::{self, KeyArg};
 use crate::disk::change::{self, Change, Step};
@@ -226,7 +226,11 @@ impl UnregisterArgs {
         // Fails when nothing is registered, or when it cannot be told.
         let actor = actor::find(session, reading, self.key.as_ref())?;
         if self.key.is_some() {
-            return Ok(vec![unregister(actor.path, actor.key)]);
+            let paths = paths_with(session, reading, &actor);
+            return Ok(paths
+                .into_iter()
+                .map(|path| unregister(path, actor.key))
+                .collect());
         }
         let mut steps = Vec::new();
         for path in 0..session.disk.paths.len() {
@@ -234,6 +238,30 @@ impl UnregisterArgs {
             steps.extend(key.map(|key| unregister(path, key)));
         }
         Ok(steps)
+    }
+}
+
+/// The paths that a key which was named is removed from: those that are known to have it. Where the nexuses are not
+/// known, every path if it is registered as often as there are paths: a path that stayed behind would go on writing.
+fn paths_with(session: &Session, reading: &Reading, actor: &Actor) -> Vec<usize> {
+    let with_key = || {
+        reading
+            .entries()
+            .filter(|(entry, _)| entry.key == actor.key)
+    };
+    let known: Vec<usize> = with_key()
+        .filter_map(|(_, own)| match own {
+            Own::Path(path) => Some(path),
+            Own::Other | Own::Unknown => None,
+        })
+        .collect();
+    let paths = session.disk.paths.len();
+    if !known.is_empty() {
+        known
+    } else if with_key().count() >= paths {
+        (0..paths).collect()
+    } else {
+        vec![actor.path]
     }
 }
 
