@@ -8,7 +8,12 @@ use std::process::Command;
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Package and program.
-const PROGRAMS: [(&str, &str); 2] = [("tests", "lab-agent"), ("qctl", "qctl")];
+const PROGRAMS: [(&str, &str); 4] = [
+    ("tests", "lab-agent"),
+    ("tests", "lab-unit"),
+    ("tests", "lab-bench"),
+    ("qctl", "qctl"),
+];
 
 /// Builds them; gives file and name of each.
 pub(crate) fn build(paths: &Paths) -> Result<Vec<(PathBuf, String)>> {

@@ -9,6 +9,7 @@
 //! It decides what passed. It never installs anything, and never touches a disk of the host.
 
 mod binaries;
+mod compare;
 mod group;
 mod guest;
 mod image;

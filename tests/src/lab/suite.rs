@@ -5,6 +5,7 @@
 )]
 
 use crate::binaries;
+use crate::compare::compare;
 use crate::group::Group;
 use crate::guest::{Guest, Machine};
 use crate::image::{self, Kernel, Tools};
@@ -105,8 +106,9 @@ impl Suite {
         std::fs::create_dir_all(paths.run())?;
         let mut run = Run::default();
         let jobs = options.jobs.unwrap_or_else(|| {
-            // More than two guests at a time make each of them slow, and slow guests miss bounds.
-            std::thread::available_parallelism().map_or(1, |count| count.get().min(2))
+            // Most of the longer cases wait for spans of time to pass: more guests than processors, but not so many
+            // that each becomes slow enough to miss its bounds.
+            std::thread::available_parallelism().map_or(2, |count| (2 * count.get()).min(4))
         });
 
         let names: BTreeSet<&str> = selected.iter().map(|case| case.group.as_str()).collect();
@@ -138,6 +140,8 @@ impl Suite {
                 turns.extend((1..=times).map(|time| Turn { case, time }));
             }
         }
+        // The long ones first, so that none is left running alone at the end.
+        turns.sort_by_key(|turn| std::cmp::Reverse(turn.case.bound));
         let played = in_parallel(jobs, &turns, |turn| {
             let result = self.play(turn, &ready, paths);
             say_case(&result);
@@ -229,6 +233,11 @@ fn play_in_guest(
     paths: &Paths,
     result: &mut CaseResult,
 ) -> Result<()> {
+    if case.is_comparison() {
+        let shown = compare(case, group, || restore(ready, paths, result))?;
+        result.shown.push(shown);
+        return Ok(());
+    }
     let mut player = Player::new(restore(ready, paths, result)?, group, case.bound);
     for step in &case.steps {
         let played = player

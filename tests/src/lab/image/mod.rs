@@ -20,6 +20,9 @@ use std::process::Command;
 /// What must be loaded before the agent can be heard.
 const BASE_MODULES: [&str; 2] = ["virtio_pci", "virtio_console"];
 
+/// Root, and somebody with no privilege at all.
+const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n";
+
 /// Builds a kernel's archive and writes it to `to`.
 ///
 /// `modules` are those of every group, `programs` our own: path here, and the name in the guest.
@@ -54,7 +57,7 @@ pub(crate) fn build(
         cpio.file(&format!("usr/bin/{name}"), read(file)?);
     }
     cpio.link("etc/mtab", "/proc/mounts");
-    cpio.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n".to_vec());
+    cpio.file("etc/passwd", PASSWD.to_vec());
     cpio.file("init", include_bytes!("init.sh").to_vec());
 
     let base = kernel.load_order(tools, &BASE_MODULES.map(str::to_owned))?;
