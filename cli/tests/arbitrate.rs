@@ -46,9 +46,9 @@ impl World {
         command
             .args(["--json", "arbitrate", &format!("--node={node}")])
             .args(options)
+            .arg("--host-files")
+            .arg(&self.0)
             .arg(self.disk(node))
-            .env("STATE_DIRECTORY", self.file("state"))
-            .env("RUNTIME_DIRECTORY", self.file("run"))
             .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -318,6 +318,20 @@ fn a_second_arbiter_on_the_nexus_is_refused_with_the_pid_of_the_first() {
     assert_eq!(code, Some(24));
     let pid = format!("process {} ", first.process.id());
     assert!(said.contains(&pid), "{said}");
+}
+
+#[test]
+fn no_environment_gives_a_second_arbiter_a_lock_of_its_own() {
+    let world = World::new();
+    let mut first = world.start(1, &[], &[]);
+    first.until("owner");
+    let mut second = world.qctl(1, &[]);
+    second.env("RUNTIME_DIRECTORY", world.file("elsewhere"));
+    second.env("STATE_DIRECTORY", world.file("elsewhere"));
+    second.env("XDG_RUNTIME_DIR", world.file("elsewhere"));
+    let (code, said) = Running::of(second).end();
+    assert_eq!(code, Some(24), "{said}");
+    assert!(!world.file("elsewhere").exists());
 }
 
 #[test]

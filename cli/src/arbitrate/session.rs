@@ -575,7 +575,7 @@ fn not_started(error: &StartError) -> Failure {
         StartError::Lock(LockError::File { .. }) => Failure::new(
             Exit::CannotOpen,
             error.to_string(),
-            "give it a directory of its own: RuntimeDirectory= in the unit, or $RUNTIME_DIRECTORY",
+            "make it writable: run as root, or with RuntimeDirectory=qctl in the unit",
         ),
         StartError::Watchdog(_) => Failure::new(
             Exit::Usage,

@@ -8,9 +8,10 @@ use crate::exit::{Exit, Failure};
 use quorum::arbiter::{Settings, WatchdogOptions, runtime_dir, state_dir};
 use quorum_core::arbitration::{Config, Mode, NodeNumber, Policy};
 use quorum_core::times::{Profile, Times};
-use scsi::disk::{Disk, Options, Path, Purpose, Way};
+use scsi::disk::{Disk, Options, Purpose, Way};
 use scsi::reservation::{Answer, Capabilities, Reply, Support, Verb};
 use scsi::reservations::Reservations;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The bound on opening the disk and on the one look at what it can do.
@@ -41,11 +42,13 @@ pub(super) fn setup(args: &Args, context: &Context) -> Result<Setup, Failure> {
     let mut remarks = std::mem::take(&mut disk.remarks);
     remarks.extend(drain::drain(&disk, OPEN_MAX)?);
     let wwid = disk.identity.wwid.clone().unwrap_or_else(|| {
+        // The address is the same by every node of the path.
+        let address = disk.identity.address.map(|address| address.to_string());
+        let name = address.unwrap_or_else(|| disk.name.clone());
         remarks.push(format!(
-            "the disk has no world-wide name: {} stands for it, so a second name of it would not be noticed",
-            disk.name
+            "the disk has no world-wide name: {name} stands for it, so another path to it would not be noticed"
         ));
-        disk.name.clone()
+        name
     });
     let node = match args.node {
         Some(node) => NodeNumber(node),
@@ -59,12 +62,17 @@ pub(super) fn setup(args: &Args, context: &Context) -> Result<Setup, Failure> {
     let mut config = Config::new(mode, &args.cluster, node, times);
     config.paths = count;
     config.policy = policy(args);
+    let (state_dir, runtime_dir) = host_files(args, &disk)?;
     let settings = Settings {
         config,
         wwid: wwid.clone(),
-        nexuses: disk.paths.iter().map(|path| nexus(path, &disk)).collect(),
-        state_dir: state_dir(),
-        runtime_dir: runtime_dir(),
+        nexuses: disk
+            .paths
+            .iter()
+            .flat_map(|path| path.lock_names.clone())
+            .collect(),
+        state_dir,
+        runtime_dir,
         watchdog: args.watchdog.as_ref().map(|path| WatchdogOptions {
             path: path.clone(),
             accept_no_way_out: args.watchdog_nowayout_ok,
@@ -160,14 +168,18 @@ fn capabilities(disk: &mut Disk) -> Capabilities {
     disk.paths[0].reservations.capabilities()
 }
 
-/// One name for one nexus of this host, whichever of the disk's nodes was named.
-fn nexus(path: &Path, disk: &Disk) -> String {
-    match (&path.nexus, disk.identity.address) {
-        (Some(nexus), _) => nexus.to_string(),
-        // sd, sg and bsg nodes of one path share its address.
-        (None, Some(address)) if disk.paths.len() == 1 => address.to_string(),
-        (None, _) => path.name.clone(),
+/// Where the state and the locks are. Two hosts can be played on one only where no real disk is at stake.
+fn host_files(args: &Args, disk: &Disk) -> Result<(PathBuf, PathBuf), Failure> {
+    let Some(dir) = &args.host_files else {
+        return Ok((state_dir(), runtime_dir()));
+    };
+    if disk.paths.iter().any(|path| path.way != Way::Emulated) {
+        return Err(Failure::usage(
+            "--host-files is for emulated disks: a lock elsewhere would not keep a second arbiter off",
+            "leave it out",
+        ));
     }
+    Ok((dir.join("state"), dir.join("run")))
 }
 
 /// A number of this machine, where none is given: the same at every start, and seldom another's.

@@ -54,10 +54,10 @@ impl Node {
             .args(["--json", "arbitrate", "--wait", "--cluster=demo"])
             .arg(format!("--node={number}"))
             .arg(format!("--profile={profile}"))
-            .arg(&disk)
             // Each node is a host of its own, with files of its own.
-            .env("STATE_DIRECTORY", directory.join(format!("state{number}")))
-            .env("RUNTIME_DIRECTORY", directory.join(format!("run{number}")))
+            .arg("--host-files")
+            .arg(directory.join(format!("host{number}")))
+            .arg(&disk)
             .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

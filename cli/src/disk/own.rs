@@ -130,6 +130,7 @@ mod tests {
                 initiator,
                 relative_target_port: port,
             }),
+            lock_names: vec!["p".to_owned()],
             reservations: Box::new(Silent),
             device: None,
         }

@@ -74,6 +74,7 @@ use realtime::STACK_BYTES;
 use scsi::reservations::Reservations;
 use self_stop::Tenure;
 use serials::Serials;
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,7 +89,8 @@ pub struct Settings {
     pub config: Config,
     /// The disk's world-wide name; the lock and the serials are named after it.
     pub wwid: String,
-    /// One name for each path's nexus, unique on this host.
+    /// What to lock: a name for every nexus that a path stands for, the same by every way to it
+    /// (`scsi::disk::Path::lock_names`). At least one.
     pub nexuses: Vec<String>,
     /// Where the serials are kept: on a disk, not on the arbitrated one. See [`state_dir`].
     pub state_dir: PathBuf,
@@ -132,23 +134,27 @@ impl Arbiter {
     /// [`StartError`].
     ///
     /// # Panics
-    /// When `settings` names another number of paths or nexuses than there are, or a log.
+    /// When `settings` names another number of paths than there are, no nexus, or a log.
     pub fn start(
         paths: Vec<Box<dyn Reservations>>,
         settings: Settings,
     ) -> Result<Self, StartError> {
         let config = settings.config;
         assert_eq!(paths.len(), usize::from(config.paths), "one of each a path");
-        assert_eq!(paths.len(), settings.nexuses.len(), "one name a nexus");
+        assert!(
+            !settings.nexuses.is_empty(),
+            "a lock keeps a second one off"
+        );
         assert!(!config.policy.has_log, "this arbiter is not given a log");
         let (node, cluster, times) = (config.node, config.cluster, config.times);
         if settings.watchdog.is_some() {
             watchdog::has_room(&times)?;
         }
         // Every path's thread keeps all locks: a nexus is free again when its last command has come back.
-        let locks = settings
-            .nexuses
-            .iter()
+        // Two paths may stand for one nexus (all of a host's to an NVMe namespace): it is locked once.
+        let nexuses: BTreeSet<&String> = settings.nexuses.iter().collect();
+        let locks = nexuses
+            .into_iter()
             .map(|nexus| NexusLock::take(&settings.runtime_dir, &settings.wwid, nexus))
             .collect::<Result<Vec<_>, _>>()?;
         let locks = Arc::new(locks);

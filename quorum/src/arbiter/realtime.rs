@@ -60,7 +60,7 @@ fn raise_limit() -> nix::Result<bool> {
 }
 
 /// Does the process have this capability in its effective set? False where /proc does not tell.
-fn has_capability(bit: u32) -> bool {
+pub(super) fn has_capability(bit: u32) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
         return false;
     };

@@ -65,6 +65,9 @@ pub struct Path {
     /// The nexus, as far as it can be known without asking the disk: one's own registration is recognised
     /// by it. The relative target port may be missing; then the initiator port alone is compared.
     pub nexus: Option<NexusId>,
+    /// The same names by every way and every node: two paths of this host, opened by anybody, that share a
+    /// nexus share a name. At least one; a multipath map has those of all its paths.
+    pub lock_names: Vec<String>,
     /// The verbs.
     pub reservations: Box<dyn Reservations>,
     /// Plain commands on the same nexus, where this way has them.

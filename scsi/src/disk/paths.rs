@@ -42,7 +42,7 @@ fn no_thread(name: &str, why: String) -> OpenError {
 pub(crate) fn over_device(
     name: &str,
     way: Way,
-    nexus: Option<NexusId>,
+    (nexus, lock_names): (Option<NexusId>, Vec<String>),
     options: &Options<'_>,
     open: impl Fn() -> Result<Box<dyn Device>, OpenError> + Clone + Send + 'static,
 ) -> Result<Path, OpenError> {
@@ -69,6 +69,7 @@ pub(crate) fn over_device(
         name: name.to_owned(),
         way,
         nexus,
+        lock_names,
         reservations: Box::new(reservations),
         device: Some(Box::new(device)),
     })
@@ -82,7 +83,7 @@ pub(crate) fn over_device(
 pub(crate) fn over_verbs(
     name: &str,
     way: Way,
-    nexus: Option<NexusId>,
+    (nexus, lock_names): (Option<NexusId>, Vec<String>),
     options: &Options<'_>,
     verbs: Box<dyn Reservations>,
 ) -> Result<Path, OpenError> {
@@ -96,6 +97,7 @@ pub(crate) fn over_verbs(
         name: name.to_owned(),
         way,
         nexus,
+        lock_names,
         reservations: Box::new(reservations),
         device: None,
     })

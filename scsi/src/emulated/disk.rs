@@ -19,7 +19,9 @@ pub(crate) fn open_disk(name: &str, options: &Options<'_>) -> Result<Disk, OpenE
     let nexus = first.nexus().id();
     drop(first);
     let given = name.to_owned();
-    let path = over_device(name, Way::Emulated, Some(nexus), options, move || {
+    let lock_names = vec![nexus.to_string()];
+    let named = (Some(nexus), lock_names);
+    let path = over_device(name, Way::Emulated, named, options, move || {
         let device = open(&given, bound).map_err(open_error)?;
         Ok(Box::new(device) as Box<dyn Device>)
     })?;

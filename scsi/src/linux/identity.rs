@@ -135,6 +135,46 @@ pub(super) fn nexus_of_scsi(disk: &ScsiDisk) -> Option<NexusId> {
     })
 }
 
+/// What an arbiter on this path locks. The address is every node's (sd, sg, bsg) and tells two paths apart
+/// although their ports are not known; the nexus is still the same when the path came back under another
+/// address while the first one's user lives.
+pub(super) fn lock_names_of_scsi(disk: &ScsiDisk) -> Vec<String> {
+    let address = sysfs::name_of(&disk.device).map(|address| format!("scsi {address}"));
+    let nexus = nexus_of_scsi(disk).filter(|nexus| match nexus {
+        NexusId::Scsi {
+            relative_target_port,
+            ..
+        } => relative_target_port.is_some(),
+        NexusId::Nvme { .. } => true,
+    });
+    let nexus = nexus.map(|nexus| nexus.to_string());
+    address.into_iter().chain(nexus).collect()
+}
+
+/// The same for a namespace: a host has one registration, whatever its controllers.
+pub(super) fn lock_names_of_nvme(block: &str, roots: &Roots) -> Vec<String> {
+    let host = nexus_of_nvme(block, roots);
+    vec![host.map_or_else(|| "nvme host".to_owned(), |host| host.to_string())]
+}
+
+/// The same for a map by the kernel's calls: all of its paths. A map without any is known by its name.
+pub(super) fn lock_names_of_map(
+    map: &str,
+    paths: &[ScsiDisk],
+    namespaces: &[String],
+    roots: &Roots,
+) -> Vec<String> {
+    let scsi = paths.iter().flat_map(lock_names_of_scsi);
+    let nvme = namespaces
+        .iter()
+        .flat_map(|namespace| lock_names_of_nvme(namespace, roots));
+    let mut names: Vec<String> = scsi.chain(nvme).collect();
+    if names.is_empty() {
+        names.push(format!("map {map}"));
+    }
+    names
+}
+
 fn iscsi_initiator(device: &Path) -> Option<TransportId> {
     let folder = device
         .ancestors()

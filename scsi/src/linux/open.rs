@@ -38,8 +38,18 @@ pub fn open(name: &str, options: &Options<'_>, roots: &Roots) -> Result<Disk, Op
     };
     match resolve::resolve(name, roots)? {
         Found::Scsi(disk) => host.open_scsi(&disk),
-        Found::Multipath { map, paths, .. } if paths.is_empty() => host.open_map(&map, &paths),
-        Found::Multipath { map, paths, .. } => host.open_multipath(&map, &paths),
+        Found::Multipath {
+            map,
+            paths,
+            namespaces,
+        } => {
+            let names = identity::lock_names_of_map(&map, &paths, &namespaces, roots);
+            if paths.is_empty() {
+                host.open_map(&map, &paths, names)
+            } else {
+                host.open_multipath(&map, &paths, names)
+            }
+        }
         Found::Nvme { block } => host.open_nvme(&block),
     }
 }
@@ -56,7 +66,8 @@ impl Host<'_> {
     fn open_scsi(&self, disk: &ScsiDisk) -> Result<Disk, OpenError> {
         let mut remarks = Vec::new();
         let path = if self.uses_the_kernels_calls(&mut remarks)? {
-            self.kernel_path(&self.block_node(disk)?, disk)?
+            let names = identity::lock_names_of_scsi(disk);
+            self.kernel_path(&self.block_node(disk)?, disk, names)?
         } else {
             self.sg_path(disk)?
         };
@@ -110,9 +121,12 @@ impl Host<'_> {
             Some(block) => self.roots.node(block),
             None => self.name.to_owned(),
         };
-        let nexus = identity::nexus_of_scsi(disk);
+        let named = (
+            identity::nexus_of_scsi(disk),
+            identity::lock_names_of_scsi(disk),
+        );
         let name = shown.clone();
-        over_device(&shown, Way::SgIo, nexus, self.options, move || {
+        over_device(&shown, Way::SgIo, named, self.options, move || {
             let (file, node) = first_that_opens(&name, &nodes)?;
             Ok(Box::new(SgIo::new(file, node)) as Box<dyn Device>)
         })
@@ -128,7 +142,12 @@ impl Host<'_> {
     }
 
     /// `IOC_PR_*` on a block node; where the kernel cannot read by it, SG_IO on the path beside it does.
-    fn kernel_path(&self, node: &str, reader: &ScsiDisk) -> Result<Path, OpenError> {
+    fn kernel_path(
+        &self,
+        node: &str,
+        reader: &ScsiDisk,
+        lock_names: Vec<String>,
+    ) -> Result<Path, OpenError> {
         let reader = if self.privileges.sys_rawio {
             let nodes: Vec<String> = [&reader.generic, &reader.block]
                 .into_iter()
@@ -154,14 +173,19 @@ impl Host<'_> {
             let node = BlockNode::new(file, path.clone(), has_sys_admin);
             Ok(Box::new(IocPr::new(node, path, reader)) as Box<dyn Reservations>)
         })?;
-        over_verbs(node, Way::IocPr, None, self.options, verbs)
+        over_verbs(node, Way::IocPr, (None, lock_names), self.options, verbs)
     }
 
     /// Each path by itself where that is allowed, so that each can be registered and watched.
-    fn open_multipath(&self, map: &str, paths: &[ScsiDisk]) -> Result<Disk, OpenError> {
+    fn open_multipath(
+        &self,
+        map: &str,
+        paths: &[ScsiDisk],
+        lock_names: Vec<String>,
+    ) -> Result<Disk, OpenError> {
         let mut remarks = Vec::new();
         if self.uses_the_kernels_calls(&mut remarks)? {
-            return self.open_map(map, paths);
+            return self.open_map(map, paths, lock_names);
         }
         let mut opened = Vec::new();
         let mut last = None;
@@ -181,7 +205,12 @@ impl Host<'_> {
     }
 
     /// The map as a whole: the kernel registers on every path, and sends the rest down one that works.
-    fn open_map(&self, map: &str, paths: &[ScsiDisk]) -> Result<Disk, OpenError> {
+    fn open_map(
+        &self,
+        map: &str,
+        paths: &[ScsiDisk],
+        lock_names: Vec<String>,
+    ) -> Result<Disk, OpenError> {
         let node = self.roots.node(map);
         let mut remarks = Vec::new();
         match self.options.via {
@@ -199,7 +228,7 @@ impl Host<'_> {
             block: None,
             generic: None,
         };
-        let path = self.kernel_path(&node, paths.first().unwrap_or(&none))?;
+        let path = self.kernel_path(&node, paths.first().unwrap_or(&none), lock_names)?;
         Ok(self.mapped(map, paths, vec![path], remarks))
     }
 
@@ -221,6 +250,7 @@ impl Host<'_> {
 
     fn open_nvme(&self, block: &str) -> Result<Disk, OpenError> {
         let node = self.roots.node(block);
+        let lock_names = identity::lock_names_of_nvme(block, self.roots);
         let path = match self.options.via {
             None | Some(Way::Nvme) => {
                 let opened = node.clone();
@@ -229,7 +259,7 @@ impl Host<'_> {
                     Ok(Box::new(Nvme::new(file, opened)) as Box<dyn Reservations>)
                 })?;
                 let nexus = identity::nexus_of_nvme(block, self.roots);
-                over_verbs(&node, Way::Nvme, nexus, self.options, verbs)?
+                over_verbs(&node, Way::Nvme, (nexus, lock_names), self.options, verbs)?
             }
             Some(Way::IocPr) => {
                 let opened = node.clone();
@@ -242,7 +272,7 @@ impl Host<'_> {
                     let verbs = IocPr::new(node, opened, Some(Box::new(reader)));
                     Ok(Box::new(verbs) as Box<dyn Reservations>)
                 })?;
-                over_verbs(&node, Way::IocPr, None, self.options, verbs)?
+                over_verbs(&node, Way::IocPr, (None, lock_names), self.options, verbs)?
             }
             Some(other @ (Way::SgIo | Way::Emulated | Way::Iscsi)) => {
                 return Err(self.no_way(other));

@@ -571,3 +571,27 @@ fn the_effective_capabilities_are_read_and_none_are_assumed() {
         }
     );
 }
+
+// Locks.
+
+#[test]
+fn a_path_has_one_lock_name_by_all_its_nodes_and_a_map_has_those_of_its_paths() {
+    let tree = Tree::new("locks");
+    two_paths(&tree);
+    let names = |block: &str| {
+        let disk = disk_of_block(block, &tree.roots()).unwrap();
+        identity::lock_names_of_scsi(&disk)
+    };
+    assert_eq!(names("sdb"), ["scsi 2:0:1:0"]);
+    // Neither path's target port is known: they are two all the same.
+    assert_eq!(names("sdc"), ["scsi 3:0:1:0"]);
+
+    let paths: Vec<_> = ["sdb", "sdc"]
+        .iter()
+        .filter_map(|block| disk_of_block(block, &tree.roots()))
+        .collect();
+    let map = identity::lock_names_of_map("dm-0", &paths, &[], &tree.roots());
+    assert_eq!(map, [names("sdb"), names("sdc")].concat());
+    let empty = identity::lock_names_of_map("dm-0", &[], &[], &tree.roots());
+    assert_eq!(empty, ["map dm-0"]);
+}
