@@ -444,7 +444,7 @@ fn a_keeper_starts_nothing_without_a_proof_and_hears_a_further_one_before_it_jud
     assert!(!ran.exists());
     assert!(keeper(FAR_NS, "fence\n", &line).starts_with("not-started"));
     assert!(!ran.exists());
-    let said = keeper(1, &format!("until {}\n", FAR_NS), &line);
+    let said = keeper(1, &format!("until {FAR_NS}\n"), &line);
     assert!(
         said.starts_with("started ") && said.ends_with("ended 0\n"),
         "{said}"

@@ -263,7 +263,7 @@ mod tests {
     use super::*;
     use scsi::disk::{Usage, UsageKind};
 
-    fn disk(name: &str) -> (std::path::PathBuf, Disk) {
+    fn disk(name: &str) -> (PathBuf, Disk) {
         let directory = std::env::temp_dir().join(format!("qctl-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let url = format!("emu:{}?nexus=a", directory.join("q").display());

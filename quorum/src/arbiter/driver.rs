@@ -11,6 +11,8 @@
 //! * one change, one full drain; it waits only when there is nothing to bring;
 //! * nothing here blocks on a disk or a file: only its own alarm;
 //! * a proof that comes after the self-stop timer has fenced is void: the driver ends as after a loss;
+//! * a release is fenced before the machine hears of it, and nothing is told after the end;
+//! * while the disk is taken again after a power loss the ownership is suspended;
 //! * however it ends, by a panic too, the ownership is revoked.
 
 use super::alarm::Alarm;
@@ -23,7 +25,9 @@ use super::self_stop::Tenure;
 use super::serials::Block;
 use super::watchdog::{Watchdog, WatchdogOptions};
 use quorum_core::Instant;
-use quorum_core::arbitration::{Arbitration, CommandId, Event, Input, Output, PathId, Stopped};
+use quorum_core::arbitration::{
+    Arbitration, CommandId, Event, Input, Output, PathId, Status, Stopped,
+};
 use quorum_core::times::Times;
 use scsi::reservation::{Answer, Key, Reply, Verb};
 use std::collections::VecDeque;
@@ -202,10 +206,19 @@ impl Driver {
         if let Start::Surveying { path } = self.state.start {
             return self.surveyed(path, &input);
         }
+        // Whoever asked for it, and whatever was won since they did: nobody acts as the owner any more.
+        if input == Input::Release {
+            self.with_present(Ownership::revoke);
+        }
         self.machine.handle(now(), input);
-        while let Some(output) = self.machine.poll_output() {
+        // What the machine says beyond the end is of a term that is over.
+        while self.state.ended.is_none()
+            && let Some(output) = self.machine.poll_output()
+        {
             self.carry_out(output);
         }
+        let retaking = self.machine.status() == Status::Retaking;
+        self.with_present(|ownership| ownership.set_retaking(retaking));
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -325,7 +338,11 @@ impl Driver {
     }
 
     fn pet_watchdog(&mut self) {
-        let petted = lock(&self.watchdog).as_mut().map_or(Ok(()), Watchdog::pet);
+        let (proved_until, times) = (self.state.proved_until, &self.times);
+        let petted = match lock(&self.watchdog).as_mut() {
+            Some(armed) if armed.may_be_petted(now(), proved_until, times) => armed.pet(),
+            Some(_) | None => Ok(()),
+        };
         if let (Err(error), Some(options)) = (petted, self.watchdog_options.clone())
             && !std::mem::replace(&mut self.state.petting_failed, true)
         {
@@ -356,8 +373,12 @@ pub(super) fn disarm(watchdog: &SharedWatchdog, notices: &Notices) {
     let Some(armed) = lock(watchdog).take() else {
         return;
     };
-    let path = armed.path.clone();
+    let (path, no_way_out) = (armed.path.clone(), armed.no_way_out);
     notices.tell(match armed.disarm() {
+        Ok(()) if no_way_out => Happening::WatchdogFailed {
+            path,
+            why: "nowayout is set: it stays armed and will reset this machine".to_owned(),
+        },
         Ok(()) => Happening::WatchdogDisarmed,
         Err(error) => Happening::WatchdogFailed {
             path,

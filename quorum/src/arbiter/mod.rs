@@ -49,6 +49,7 @@ mod notice;
 mod ownership;
 mod path;
 mod places;
+mod random;
 mod realtime;
 mod self_stop;
 mod serials;

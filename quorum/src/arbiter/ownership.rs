@@ -8,6 +8,7 @@
 //! Invariants:
 //! * `check` compares with the clock itself, so it fails in time even if every thread of the arbiter hangs;
 //! * `proved_until` never moves back, and never moves again once it is fenced;
+//! * while the disk is taken again after a power loss `check` fails, although the proof may still last;
 //! * a term's ownership that was fenced is never valid again: the next term is another value.
 
 use super::clock::now;
@@ -27,10 +28,12 @@ pub enum Stage {
 
 /// The disk is not ours any more, or that is not proved any more. Write nothing, acknowledge nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("fenced: ownership is not proved any more (it was until {proved_until})")]
+#[error("fenced: {} (it was until {proved_until})", if *.retaking { "ownership is not proved while the disk is taken again after a power loss" } else { "ownership is not proved any more" })]
 pub struct Fenced {
     /// The point up to which it had been proved.
     pub proved_until: Instant,
+    /// Not for good: the disk lost its reservation in a power loss, and is being taken again.
+    pub retaking: bool,
 }
 
 /// One term of ownership: cheap to clone, cheap to check.
@@ -52,11 +55,19 @@ struct State {
     stage: Stage,
     proved_until: Instant,
     fenced: Option<FencedBy>,
+    retaking: bool,
 }
 
 impl State {
     fn is_fenced(&self, at: Instant) -> bool {
         self.fenced.is_some() || at >= self.proved_until
+    }
+
+    fn why(&self, at: Instant) -> Fenced {
+        Fenced {
+            proved_until: self.proved_until,
+            retaking: !self.is_fenced(at),
+        }
     }
 }
 
@@ -87,6 +98,7 @@ impl Ownership {
             stage: Stage::Held,
             proved_until,
             fenced: None,
+            retaking: false,
         };
         let shared = Shared {
             state: Mutex::new(state),
@@ -101,13 +113,11 @@ impl Ownership {
     /// May the bearer still act as the owner? Ask after the preparation and before every act.
     ///
     /// # Errors
-    /// [`Fenced`], and from then on always.
+    /// [`Fenced`], and from then on always, unless it says `retaking`: then until the disk is taken again.
     pub fn check(&self) -> Result<(), Fenced> {
-        let state = self.lock();
-        if state.is_fenced(now()) {
-            return Err(Fenced {
-                proved_until: state.proved_until,
-            });
+        let (state, at) = (self.lock(), now());
+        if state.retaking || state.is_fenced(at) {
+            return Err(state.why(at));
         }
         Ok(())
     }
@@ -148,9 +158,7 @@ impl Ownership {
         loop {
             let at = now();
             if state.is_fenced(at) {
-                return Err(Fenced {
-                    proved_until: state.proved_until,
-                });
+                return Err(state.why(at));
             }
             if state.proved_until > seen {
                 return Ok(state.proved_until);
@@ -182,6 +190,11 @@ impl Ownership {
 
     pub(super) fn set_key(&self, key: Key) {
         self.lock().key = Some(key);
+    }
+
+    /// The disk is being taken again, or is so no more.
+    pub(super) fn set_retaking(&self, retaking: bool) {
+        self.lock().retaking = retaking;
     }
 
     pub(super) fn set_owner(&self) {
@@ -269,6 +282,21 @@ mod tests {
         assert!(ownership.expire(now() + FAR + FAR));
         assert!(!ownership.expire(now() + FAR + FAR), "it happens once");
         assert!(ownership.check().is_err());
+    }
+
+    #[test]
+    fn while_the_disk_is_taken_again_nobody_acts_and_afterwards_it_goes_on() {
+        let far = now() + FAR;
+        let ownership = Ownership::new(1, None, far);
+        ownership.set_retaking(true);
+        assert!(ownership.check().unwrap_err().retaking);
+        assert_eq!(ownership.extend(far + FAR), Extension::Extended);
+        assert!(ownership.check().is_err(), "a proof does not end it");
+        ownership.set_retaking(false);
+        assert_eq!(ownership.check(), Ok(()));
+        ownership.set_retaking(true);
+        ownership.revoke();
+        assert!(!ownership.check().unwrap_err().retaking, "for good");
     }
 
     #[test]

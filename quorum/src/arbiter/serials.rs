@@ -15,6 +15,7 @@
 //!   next block starts above it.
 
 use super::names::file_name;
+use super::random::random_u32;
 use nix::fcntl::{Flock, FlockArg};
 use quorum_core::arbitration::{ClusterTag, NodeNumber};
 use std::fs::{File, OpenOptions};
@@ -259,12 +260,9 @@ fn parse_mark(text: &str) -> Option<u32> {
 
 /// A serial from the OS that leaves room above it.
 fn random_serial() -> Result<u32, SaveError> {
-    let mut bytes = [0; 4];
-    File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(SaveError::Random)?;
+    let random = random_u32().map_err(SaveError::Random)?;
     // In the lower half, so that millions of serials follow before it wraps.
-    Ok(1 + u32::from_le_bytes(bytes) % (SERIAL_MAX / 2))
+    Ok(1 + random % (SERIAL_MAX / 2))
 }
 
 #[cfg(test)]

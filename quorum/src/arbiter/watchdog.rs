@@ -8,10 +8,12 @@
 //! Invariants:
 //! * it fires before the moment at which another may own the disk: timeout ≤ self-stop age + stop time,
 //!   less the length of a round, or it is refused;
-//! * it is petted by the thread that defends, and only when a round was clean;
+//! * it is petted by the thread that defends, only when a round was clean, and only when it then still fires
+//!   in time: a round may take longer than in good times;
 //! * closed without 'V' it stays armed: that is what a crash does, on purpose.
 
 use nix::errno::Errno;
+use quorum_core::Instant;
 use quorum_core::times::Times;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -115,8 +117,14 @@ impl Watchdog {
             // A shorter one is no danger to the disk; but it must not fire on a healthy defender.
             Ok(took) if took <= seconds && fits(took, times) => {
                 watchdog.timeout = whole_seconds(took);
-                watchdog.pet()?;
-                Ok(watchdog)
+                match watchdog.pet() {
+                    Ok(()) => Ok(watchdog),
+                    // Closed as it is, it would reset a machine that owns nothing.
+                    Err(error) => {
+                        watchdog.disarm()?;
+                        Err(error)
+                    }
+                }
             }
             Ok(took) => {
                 watchdog.disarm()?;
@@ -137,7 +145,14 @@ impl Watchdog {
         self.device.write_all(b"1").map_err(device("petting it"))
     }
 
-    /// The magic close: it does not fire any more.
+    /// Does a pet now, with a proof up to this point, leave it to fire before another may own the disk?
+    ///
+    /// The budget at arming counts with a round in good times; this is for one that took longer.
+    pub(super) fn may_be_petted(&self, at: Instant, proved_until: Instant, times: &Times) -> bool {
+        at + self.timeout <= proved_until + times.stop_time
+    }
+
+    /// The magic close: it does not fire any more, unless it has no way out.
     pub(super) fn disarm(mut self) -> Result<(), WatchdogError> {
         self.device.write_all(b"V").map_err(device("disarming it"))
     }
@@ -231,8 +246,10 @@ fn has_no_way_out(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{WatchdogError, budget, fits, longest_gap, timeout_seconds};
+    use super::{Watchdog, WatchdogError, budget, fits, longest_gap, timeout_seconds};
+    use crate::arbiter::now;
     use quorum_core::times::Times;
+    use std::fs::File;
     use std::time::Duration;
 
     fn times(self_stop_ms: u64, stop_ms: u64) -> Times {
@@ -262,6 +279,21 @@ mod tests {
         assert!(Duration::from_secs(3) > longest_gap(&times));
         assert!(!fits(4, &times));
         assert!(!fits(1, &times));
+    }
+
+    #[test]
+    fn a_pet_that_would_outlive_the_proof_and_the_stop_time_is_left_out() {
+        let watchdog = Watchdog {
+            device: File::open("/dev/null").unwrap(),
+            path: "/dev/null".into(),
+            timeout: Duration::from_secs(3),
+            no_way_out: false,
+        };
+        let times = times(2000, 1500);
+        let ms = Duration::from_millis;
+        let at = now();
+        assert!(watchdog.may_be_petted(at, at + ms(1500), &times));
+        assert!(!watchdog.may_be_petted(at, at + ms(1499), &times));
     }
 
     #[test]

@@ -116,6 +116,10 @@ impl<F: Fn() -> Result<Box<dyn Device>, OpenError>> Further<F> {
 
     /// The device, and what opening it has left of the bound. When nothing is left the caller has gone on:
     /// then nothing is sent.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "opening takes real time, and the bound is one for both"
+    )]
     fn ready(&mut self, bound: Duration) -> Result<(&mut Box<dyn Device>, Duration), DeviceError> {
         let began = Instant::now();
         let device = match self.opened.take() {

@@ -240,7 +240,8 @@ fn path(name: &str, device: IscsiDevice, options: &Options<'_>) -> Result<Path, 
         initiator: device.initiator().clone(),
         relative_target_port: None,
     };
-    over_device(name, Way::Iscsi, Some(nexus), options, move || {
+    let named = (Some(nexus.clone()), vec![nexus.to_string()]);
+    over_device(name, Way::Iscsi, named, options, move || {
         Ok(Box::new(device.clone()) as Box<dyn Device>)
     })
 }
