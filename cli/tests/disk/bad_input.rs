@@ -49,17 +49,17 @@ fn names_of_emulated_disks_have_rules() {
     let world = World::new();
     assert_snapshot!(world.run("disk show emu:q"), @r#"
     error: emu:q: which host is asking? add ?nexus=NAME (any name; each host has its own)
-      next: name a disk as /dev/sdX, /dev/disk/by-id/…, /dev/mapper/…, /dev/nvmeXnY or emu:FILE
+      next: name a disk as /dev/sdX, /dev/disk/by-id/…, /dev/mapper/…, /dev/nvmeXnY, iscsi://… or emu:FILE
     [1]
     "#);
     assert_snapshot!(world.run("disk show emu:q?nexus=A/B"), @r#"
     error: emu:q?nexus=A/B: the nexus name "A/B" may have 1 to 64 of a-z, 0-9, '-', '.' and ':'
-      next: name a disk as /dev/sdX, /dev/disk/by-id/…, /dev/mapper/…, /dev/nvmeXnY or emu:FILE
+      next: name a disk as /dev/sdX, /dev/disk/by-id/…, /dev/mapper/…, /dev/nvmeXnY, iscsi://… or emu:FILE
     [1]
     "#);
     assert_snapshot!(world.run("disk show emu:q?nexus=a&behaviour=odd"), @r#"
     error: emu:q?nexus=a&behaviour=odd: there is no behaviour "odd"; there are standard, lio, tgt and hostile
-      next: name a disk as /dev/sdX, /dev/disk/by-id/…, /dev/mapper/…, /dev/nvmeXnY or emu:FILE
+      next: name a disk as /dev/sdX, /dev/disk/by-id/…, /dev/mapper/…, /dev/nvmeXnY, iscsi://… or emu:FILE
     [1]
     "#);
 }

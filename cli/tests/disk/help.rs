@@ -24,11 +24,15 @@ fn help_says_what_there_is_and_shows_examples() {
       help     Print this message or the help of the given subcommand(s)
 
     Options:
-          --json          Print JSON: one document, or one line for each event
-          --trace         Print every command that is sent, its data, status and time, to stderr
-          --color <WHEN>  Colours in text [default: auto] [possible values: auto, always, never]
-      -h, --help          Print help (see more with '--help')
-      -V, --version       Print version
+          --json              Print JSON: one document, or one line for each event
+          --trace             Print every command that is sent, its data, status and time, to stderr
+          --color <WHEN>      Colours in text [default: auto] [possible values: auto, always, never]
+          --initiator <IQN>   The name of this iSCSI initiator, for iscsi://… disks [env:
+                              QCTL_INITIATOR=]
+          --chap-file <FILE>  The file with CHAP names and secrets, for iscsi://… disks (its format:
+                              `qctl target serve --help`) [env: QCTL_CHAP_FILE=]
+      -h, --help              Print help (see more with '--help')
+      -V, --version           Print version
 
     A disk is named as its users name it: /dev/sdX, /dev/sgN, /dev/disk/by-id/..., /dev/mapper/NAME,
     /dev/nvmeXnY. emu:FILE?nexus=NAME is an emulated disk, for trying verbs without one.
