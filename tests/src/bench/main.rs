@@ -8,6 +8,7 @@ use ::tests::bare_ioctl::{self, Data as BareData};
 use anyhow::{Context as _, Result, ensure};
 use scsi::device::{Data, Device};
 use scsi::disk::Options;
+use scsi::linux::SgIo;
 use scsi::wire::cdb::Cdb;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
@@ -30,21 +31,29 @@ fn main() -> Result<()> {
         .write(true)
         .open(&disk)
         .with_context(|| format!("open {disk}"))?;
-    let mut ours = open(&disk)?;
+    let mut direct: Box<dyn Device> = Box::new(SgIo::new(bare.try_clone()?, disk.clone()));
+    let mut bounded = open_bounded(&disk)?;
     let document = json!({
         "command_rounds": COMMAND_ROUNDS,
         "process_rounds": PROCESS_ROUNDS,
         "pairs": [
-            commands("TEST UNIT READY", &mut ours, &bare, &TEST_UNIT_READY, 0)?,
-            commands("READ KEYS", &mut ours, &bare, &READ_KEYS, 512)?,
-            processes(&disk)?,
+            commands(DIRECT, "TEST UNIT READY", &mut direct, &bare, &TEST_UNIT_READY, 0)?,
+            commands(DIRECT, "READ KEYS", &mut direct, &bare, &READ_KEYS, 512)?,
+            commands(BOUNDED, "TEST UNIT READY", &mut bounded, &bare, &TEST_UNIT_READY, 0)?,
+            commands(BOUNDED, "READ KEYS", &mut bounded, &bare, &READ_KEYS, 512)?,
+            processes(&["qctl", "disk", "pr", "keys", &disk], &["sg_persist", "-n", "-i", "-k", &disk])?,
+            processes(&["qctl", "--version"], &["sg_persist", "--version"])?,
         ],
     });
     println!("{}", serde_json::to_string_pretty(&document)?);
     Ok(())
 }
 
-fn open(disk: &str) -> Result<Box<dyn Device>> {
+/// The device itself, and the device on the thread that keeps the caller's bound: two hand-overs a command.
+const DIRECT: &str = "scsi::linux::SgIo";
+const BOUNDED: &str = "scsi::disk::open, bounded";
+
+fn open_bounded(disk: &str) -> Result<Box<dyn Device>> {
     let opened = scsi::disk::open(disk, &Options::default())?;
     opened
         .paths
@@ -55,6 +64,7 @@ fn open(disk: &str) -> Result<Box<dyn Device>> {
 
 /// The same command through both, in turns.
 fn commands(
+    way: &str,
     name: &str,
     ours: &mut Box<dyn Device>,
     bare: &File,
@@ -90,22 +100,17 @@ fn commands(
             }
         }
     }
-    Ok(pair(
-        name,
-        "scsi::linux",
-        our_times,
-        "bare ioctl",
-        bare_times,
-    ))
+    Ok(pair(name, way, our_times, "bare ioctl", bare_times))
 }
 
 /// Whole processes, in turns.
-fn processes(disk: &str) -> Result<Value> {
+fn processes(ours: &[&str], theirs: &[&str]) -> Result<Value> {
     let time = |argv: &[&str]| -> Result<Duration> {
         let began = Instant::now();
         let status = Command::new(argv[0])
             .args(&argv[1..])
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .status()
             .with_context(|| format!("run {}", argv[0]))?;
         ensure!(status.success(), "{}: {status}", argv.join(" "));
@@ -114,14 +119,14 @@ fn processes(disk: &str) -> Result<Value> {
     let mut our_times = Vec::new();
     let mut their_times = Vec::new();
     for _ in 0..PROCESS_ROUNDS {
-        our_times.push(time(&["qctl", "disk", "pr", "keys", disk])?);
-        their_times.push(time(&["sg_persist", "-n", "-i", "-k", disk])?);
+        our_times.push(time(ours)?);
+        their_times.push(time(theirs)?);
     }
     Ok(pair(
         "process",
-        "qctl disk pr keys",
+        &ours.join(" "),
         our_times,
-        "sg_persist -k",
+        &theirs.join(" "),
         their_times,
     ))
 }

@@ -44,6 +44,11 @@ impl Paths {
         self.workspace.join("tests/lab/cases")
     }
 
+    /// Scripts that cases run in a guest.
+    pub(crate) fn scripts(&self) -> PathBuf {
+        self.workspace.join("tests/lab/guest")
+    }
+
     pub(crate) fn apt(&self, suite: &str) -> PathBuf {
         self.lab.join("apt").join(suite)
     }

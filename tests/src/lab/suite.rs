@@ -170,7 +170,12 @@ impl Suite {
         BTreeMap<String, (Kernel, Tools, PathBuf)>,
         BTreeMap<String, String>,
     )> {
-        let programs = binaries::build(paths)?;
+        let mut programs = binaries::build(paths)?;
+        for script in std::fs::read_dir(paths.scripts())? {
+            let script = script?;
+            let name = script.file_name().to_string_lossy().into_owned();
+            programs.push((script.path(), name));
+        }
         let mut machines = BTreeMap::new();
         let mut skipped = BTreeMap::new();
         let kernels: BTreeSet<&str> = groups.iter().map(|group| group.kernel.as_str()).collect();

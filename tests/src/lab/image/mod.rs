@@ -25,7 +25,8 @@ const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobo
 
 /// Builds a kernel's archive and writes it to `to`.
 ///
-/// `modules` are those of every group, `programs` our own: path here, and the name in the guest.
+/// `modules` are those of every group, `programs` our own, and the scripts of the cases: path here, and name in the
+/// guest.
 pub(crate) fn build(
     kernel: &Kernel,
     tools: &Tools,
