@@ -42,6 +42,8 @@ pub(super) const UNRELATED: Attention = Attention::new(0x3f, 0x03);
 pub(super) enum Order {
     /// By SAM's precedence, each code once.
     Precedence,
+    /// Resets first, all others as they came, each code once.
+    ResetsThenArrival,
     /// As they came, repeats too.
     Arrival,
 }
@@ -51,6 +53,8 @@ impl Order {
     pub(super) fn of(behaviour: Behaviour) -> Self {
         if behaviour.has(Difference::AttentionsInOrderOfArrival) {
             Self::Arrival
+        } else if behaviour.has(Difference::OnlyResetsGoFirst) {
+            Self::ResetsThenArrival
         } else {
             Self::Precedence
         }
@@ -82,7 +86,16 @@ impl Attentions {
     pub(super) fn establish(&mut self, attention: Attention, order: Order) {
         match order {
             Order::Arrival => self.waiting.push(attention),
-            Order::Precedence if self.waiting.contains(&attention) => {}
+            Order::Precedence | Order::ResetsThenArrival if self.waiting.contains(&attention) => {}
+            Order::ResetsThenArrival => {
+                let is_reset = |other: Attention| other.asc == DEVICE_RESET.asc;
+                let at = if is_reset(attention) {
+                    self.waiting.partition_point(|&other| is_reset(other))
+                } else {
+                    self.waiting.len()
+                };
+                self.waiting.insert(at, attention);
+            }
             Order::Precedence => {
                 let at = self
                     .waiting
@@ -147,6 +160,23 @@ const fn rank(attention: Attention) -> (u8, u8, u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_only_resets_have_precedence_the_others_keep_their_order() {
+        let mut attentions = Attentions::default();
+        for attention in [
+            RESERVATIONS_RELEASED,
+            RESERVATIONS_PREEMPTED,
+            DEVICE_RESET,
+            RESERVATIONS_RELEASED,
+        ] {
+            attentions.establish(attention, Order::ResetsThenArrival);
+        }
+        assert_eq!(
+            attentions.waiting(),
+            [DEVICE_RESET, RESERVATIONS_RELEASED, RESERVATIONS_PREEMPTED]
+        );
+    }
 
     #[test]
     fn resets_come_first_and_a_code_waits_once() {

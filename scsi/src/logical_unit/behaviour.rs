@@ -126,6 +126,9 @@ differences! {
     AttentionsInOrderOfArrival "attentions-in-order-of-arrival" [Tgt]
         "Attentions leave in the order in which they came, repeats included. SAM-5 puts resets first."
         "tgt: ua_sense_add appends";
+    OnlyResetsGoFirst "only-resets-go-first" [Lio]
+        "Attentions other than resets leave in the order in which they came. SAM-5 5.14.1 orders them too."
+        "LIO: core_scsi3_ua_allocate compares a qualifier with a code; measured in 6.1";
     NoNexusLossAttention "no-nexus-loss-attention" [Lio, Tgt]
         "A nexus that was lost and comes back meets no 29/07. SAM-5, I_T nexus loss, establishes it."
         "LIO: nothing raises 29/07; tgt: no such code";
