@@ -61,7 +61,11 @@ fn help_says_what_there_is_and_shows_examples() {
                                 sg-io, ioc-pr, nvme]
           --color <WHEN>        Colours in text [default: auto] [possible values: auto, always, never]
           --victim <KEY>        Whose registrations go
+          --initiator <IQN>     The name of this iSCSI initiator, for iscsi://… disks [env:
+                                QCTL_INITIATOR=]
           --no-abort            PREEMPT, not PREEMPT AND ABORT
+          --chap-file <FILE>    The file with CHAP names and secrets, for iscsi://… disks (its format:
+                                `qctl target serve --help`) [env: QCTL_CHAP_FILE=]
           --type <TYPE>         The type to hold when the victim is the holder; without it, the type in
                                 force
           --key <KEY>           This host's key; without it, what the disk tells
