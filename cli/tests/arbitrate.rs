@@ -411,6 +411,47 @@ fn a_keeper_that_is_stopped_is_killed_with_its_command_when_the_disk_is_lost() {
     assert_eq!(first.end().0, Some(106));
 }
 
+#[test]
+fn a_keeper_that_is_stopped_does_not_outlast_an_ordinary_stop() {
+    let world = World::new();
+    let mut qctl = world.start(1, &["--grace=100ms"], &["sh", "-c", &tree(&world)]);
+    qctl.until("command-started");
+    let (child, deep) = (world.number_in("child"), world.number_in("deep"));
+    kill(Pid::from_raw(parent(child)), Signal::SIGSTOP).unwrap();
+    qctl.signal(Signal::SIGTERM);
+    assert_eq!(qctl.until("stopped")["reason"], "released");
+    assert_eq!(qctl.end().0, Some(128 + 9));
+    until_dead(child);
+    until_dead(deep);
+    assert_eq!(world.registrations(), 0);
+}
+
+#[test]
+fn a_command_that_is_started_from_a_terminal_can_be_typed_into_and_is_not_suspended() {
+    let world = World::new();
+    let qctl = format!(
+        "{} arbitrate --node=1 --host-files={} '{}' -- sh -c 'read word; kill -TSTP $$; echo got $word'",
+        env!("CARGO_BIN_EXE_qctl"),
+        world.0.display(),
+        world.disk(1)
+    );
+    // util-linux's `script` runs it on a terminal of its own.
+    let mut script = Command::new("script")
+        .args(["--quiet", "--return", "--command", &qctl, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut typed = script.stdin.take().unwrap();
+    typed.write_all(b"hello\n").unwrap();
+    let mut said = String::new();
+    let mut stdout = script.stdout.take().unwrap();
+    stdout.read_to_string(&mut said).unwrap();
+    assert!(said.contains("got hello"), "{said}");
+    assert_eq!(script.wait().unwrap().code(), Some(0), "{said}");
+    assert_eq!(world.registrations(), 0);
+}
+
 /// Decades after any boot.
 const FAR_NS: u64 = 1 << 60;
 

@@ -42,6 +42,9 @@ const INBOX_MAX: usize = 256;
 /// Signals within this time are one: `timeout` and shells send the same to the process and to its group.
 const ONE_SIGNAL: Duration = Duration::from_millis(500);
 
+/// How long after its KILL was due a keeper may have nothing to say: it is stopped, or broken.
+const KEEPER_LATE: Duration = Duration::from_secs(2);
+
 /// What the loop hears.
 enum Heard {
     /// The arbiter says something.
@@ -393,6 +396,10 @@ impl Session<'_> {
                 self.print(What::CommandTerminating { why });
             }
             Fate::Told(Report::Killing { processes }) => {
+                // It is at work; what does not die hangs in the kernel, and would not die without it either.
+                if self.phase == Phase::Stopping {
+                    self.kill_keeper_at = None;
+                }
                 self.print(What::CommandKilled { processes });
             }
             Fate::Told(Report::Ended { status }) => {
@@ -440,11 +447,17 @@ impl Session<'_> {
             (Some(command), Phase::Owning) => {
                 command.stop(self.grace);
                 self.phase = Phase::Stopping;
+                // The keeper kills after the grace; one that is stopped itself does nothing.
+                self.kill_keeper_at = Some(at + self.grace + KEEPER_LATE);
                 self.manager.status("stopping the command");
                 self.manager.stopping(self.grace + Duration::from_secs(5));
             }
             // Asked twice: at once.
-            (Some(command), Phase::Stopping | Phase::Losing) => command.kill(),
+            (Some(command), Phase::Stopping | Phase::Losing) => {
+                command.kill();
+                let soon = at + KEEPER_LATE;
+                self.kill_keeper_at = Some(self.kill_keeper_at.map_or(soon, |due| due.min(soon)));
+            }
             // Asked twice, and the disk does not answer: it is left as it is.
             (None, Phase::Releasing) => self.past.left = true,
             (Some(_), Phase::Contending | Phase::Releasing) | (None, _) => self.release(),

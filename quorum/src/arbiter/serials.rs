@@ -12,7 +12,7 @@
 //! * a block is used only after the mark above it is durable;
 //! * a mark that is missing, damaged or cannot be saved is replaced by a random one from the OS, and said;
 //! * a mark below a serial of this node that is registered on the disk was restored from a backup: the
-//!   next block starts above it.
+//!   next block starts above it; where no whole block fits above it, at random, once a process.
 
 use super::names::file_name;
 use super::random::random_u32;
@@ -111,7 +111,8 @@ impl Serials {
                     Some(next) if next + BLOCK <= SERIAL_MAX => next,
                     Some(_) | None => random_serial().map_err(SaveError::into_io)?,
                 };
-                let first = above(first, registered);
+                // Without a mark nothing is known of the past but what is registered.
+                let first = above(first, registered).unwrap_or(first);
                 notices.push(SerialNotice::NotSaved {
                     path: self.path(),
                     why: error.to_string(),
@@ -134,13 +135,21 @@ impl Serials {
         if let Some(next) = self.next_here {
             first = first.max(next);
         }
-        if let Some(registered) = registered.filter(|registered| *registered >= first) {
-            let mark = first;
-            notices.push(SerialNotice::Behind { registered, mark });
-            first = above(first, Some(registered));
+        // A process that has begun anew at random since, stays below what is registered at the end of the range.
+        let is_above = |next: u32| registered.is_some_and(|registered| registered >= next);
+        if let (Some(registered), true) = (registered, is_above(first)) {
+            match above(first, Some(registered)) {
+                Some(next) => {
+                    let mark = first;
+                    notices.push(SerialNotice::Behind { registered, mark });
+                    first = next;
+                }
+                None if self.next_here.is_some() => {}
+                None => first = SERIAL_MAX,
+            }
         }
         if first + BLOCK > SERIAL_MAX {
-            first = above(random_serial()?, registered);
+            first = random_serial()?;
             notices.push(SerialNotice::WrappedAround { first });
         }
         self.save(first + BLOCK)?;
@@ -229,14 +238,10 @@ impl SaveError {
     }
 }
 
-/// `first`, or the serial after `registered`; at the end of the range the lowest.
-fn above(first: u32, registered: Option<u32>) -> u32 {
+/// `first`, or the serial after `registered`; none where no whole block follows it.
+fn above(first: u32, registered: Option<u32>) -> Option<u32> {
     let wanted = registered.map_or(first, |registered| first.max(registered + 1));
-    if wanted + BLOCK > SERIAL_MAX {
-        1
-    } else {
-        wanted
-    }
+    (wanted + BLOCK <= SERIAL_MAX).then_some(wanted)
 }
 
 fn mark_text(mark: u32) -> String {
@@ -323,6 +328,20 @@ mod tests {
         let ((first, _), notices) = store(&dir).take(Some(SERIAL_MAX)).unwrap();
         assert!(first + BLOCK <= SERIAL_MAX);
         assert!(!notices.is_empty());
+    }
+
+    #[test]
+    fn a_serial_registered_at_the_end_of_the_range_never_makes_a_block_come_twice() {
+        let dir = TestDir::new("end");
+        std::fs::write(store(&dir).path(), mark_text(100)).unwrap();
+        // The registration may be a stranger's, and stay: every process begins at random, once.
+        for registered in [SERIAL_MAX, SERIAL_MAX - BLOCK + 1] {
+            let mut process = store(&dir);
+            let ((first, count), notices) = process.take(Some(registered)).unwrap();
+            assert_eq!(notices, [SerialNotice::WrappedAround { first }]);
+            let ((second, _), notices) = process.take(Some(registered)).unwrap();
+            assert_eq!((second, notices), (first + count, Vec::new()));
+        }
     }
 
     #[test]

@@ -50,26 +50,28 @@ pub(super) fn kill_all() -> u32 {
 pub(super) enum Reaped {
     /// This one has ended, with this status (128 + n after signal n).
     One(Pid, u8),
+    /// This one has been stopped, and stands still.
+    Stood(Pid),
     /// There are children, and none of them has ended.
     NoneYet,
     /// There is no child, and so no descendant, any more.
     NoneLeft,
 }
 
-/// Waits for one child that has ended, without blocking.
+/// Waits for one child that has ended or was stopped, without blocking.
 pub(super) fn reap() -> Reaped {
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
             Ok(WaitStatus::Exited(pid, code)) => {
                 return Reaped::One(pid, u8::try_from(code & 0xff).unwrap_or(u8::MAX));
             }
             Ok(WaitStatus::Signaled(pid, signal, _)) => {
                 return Reaped::One(pid, 128 + u8::try_from(signal as i32).unwrap_or(0));
             }
+            Ok(WaitStatus::Stopped(pid, _)) => return Reaped::Stood(pid),
             Ok(WaitStatus::StillAlive) => return Reaped::NoneYet,
             Ok(
-                WaitStatus::Stopped(..)
-                | WaitStatus::Continued(_)
+                WaitStatus::Continued(_)
                 | WaitStatus::PtraceEvent(..)
                 | WaitStatus::PtraceSyscall(_),
             )

@@ -13,11 +13,15 @@
 //! * nothing below the keeper outlives it, and it says `ended` only when nothing is left below;
 //! * its own clock is CLOCK_BOOTTIME, and it needs no word from `qctl` to act at the proved point;
 //! * it hears what has come before it looks at that clock, and starts nothing without a proof that holds;
-//! * the command is TERMed once; a later order can only bring the KILL nearer.
+//! * the command is TERMed once; a later order can only bring the KILL nearer;
+//! * a command that is started from a terminal has it, until it ends (see [`terminal`]).
+//!
+//! [`terminal`]: super::terminal
 
 use super::descendants::{self, Reaped};
 use super::leash::{die_with_parent, unblock_signals};
 use super::message::{Order, Report, UNPROVED};
+use super::terminal::Terminal;
 use crate::exit::{Exit, Failure};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -85,6 +89,7 @@ struct Keeper {
     children: SignalFd,
     proved_until: Duration,
     loss_grace: Duration,
+    terminal: Option<Terminal>,
     /// The command, once it was started; it leads its own group.
     command: Option<Pid>,
     ending: Ending,
@@ -114,6 +119,8 @@ impl Keeper {
             signals.add(signal);
         }
         // They mean qctl, which will say what to do; systemd sends TERM to every process of a unit.
+        // Whoever hands a terminal over from the background is stopped, unless it blocks this.
+        signals.add(Signal::SIGTTOU);
         signals.thread_block()?;
         let mut child = SigSet::empty();
         child.add(Signal::SIGCHLD);
@@ -133,6 +140,7 @@ impl Keeper {
             children: SignalFd::with_flags(&child, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
             proved_until: Duration::from_nanos(args.until_ns),
             loss_grace: Duration::from_nanos(args.loss_grace_ns),
+            terminal: Terminal::of_parent(),
             command: None,
             ending: Ending::Not,
         })
@@ -152,8 +160,14 @@ impl Keeper {
             }
         };
         self.command = Some(pid);
+        if let Some(terminal) = &self.terminal {
+            terminal.hand_to(pid);
+        }
         self.report(Report::Started { pid: pid.as_raw() });
         let status = self.keep(pid)?;
+        if let Some(terminal) = &self.terminal {
+            terminal.take_back();
+        }
         self.report(Report::Ended { status });
         Ok(())
     }
@@ -174,6 +188,13 @@ impl Keeper {
                         status = Some(with);
                         // The disk is given back when the command ends: what it leaves behind ends too.
                         self.kill();
+                    }
+                    continue;
+                }
+                Reaped::Stood(stopped) => {
+                    if stopped == pid && self.ending == Ending::Not && self.terminal.is_some() {
+                        // By ^Z, or by a read before the terminal was its own: nobody else would let it go on.
+                        let _gone = killpg(pid, Signal::SIGCONT);
                     }
                     continue;
                 }

@@ -7,6 +7,7 @@ mod descendants;
 pub(crate) mod keeper;
 pub(crate) mod leash;
 mod message;
+mod terminal;
 
 pub(super) use message::{Report, UNPROVED};
 
@@ -184,7 +185,7 @@ fn end_orphans() {
         descendants::kill_all();
         loop {
             match descendants::reap() {
-                Reaped::One(..) => {}
+                Reaped::One(..) | Reaped::Stood(_) => {}
                 Reaped::NoneLeft => return,
                 Reaped::NoneYet => break,
             }
