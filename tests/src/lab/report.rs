@@ -55,6 +55,10 @@ pub(crate) fn say_case(result: &CaseResult) {
             say(&format!("    | {line}"));
         }
     }
+    // The whole of it comes at the end.
+    if let Verdict::Failed(why) = &result.verdict {
+        say(&format!("    ! {}", why.lines().next().unwrap_or_default()));
+    }
 }
 
 /// Says all that remains to be said; true when nothing failed.

@@ -24,7 +24,7 @@ mod qmp;
 pub(crate) use machine::Machine;
 
 use ::tests::protocol::{Answer, Ended, Request};
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use lines::Lines;
 use qmp::Qmp;
 use std::io::Read as _;
@@ -41,6 +41,8 @@ const BOOT: Duration = Duration::from_secs(120);
 const CONNECT: Duration = Duration::from_secs(30);
 /// How much longer than the bound that the agent was given its answer may take.
 const MARGIN: Duration = Duration::from_secs(20);
+/// Over which span its clock is compared with ours.
+const CLOCK_CHECK: Duration = Duration::from_millis(700);
 /// How often a guest that dies while it boots is booted again: the newer kernel was seen to panic once in 46 boots
 /// under emulation.
 const BOOTS_MAX: u32 = 3;
@@ -54,7 +56,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Boots, again when the guest dies while booting; says why for each boot that failed.
+    /// Boots, again when the guest dies while booting or its clock runs wrong; says why for each boot that failed.
     pub(crate) fn boot(
         machine: &Machine,
         folder: &Path,
@@ -62,8 +64,9 @@ impl Guest {
     ) -> Result<Self> {
         for boot in 1.. {
             let attempt = Self::start(machine, folder, None).and_then(|mut guest| {
-                match guest.ask_within(&Request::Ping, BOOT) {
-                    Ok(_) => Ok(guest),
+                let answered = guest.ask_within(&Request::Ping, BOOT);
+                match answered.and_then(|_| guest.check_clock()) {
+                    Ok(()) => Ok(guest),
                     Err(error) => Err(guest.explain(error)),
                 }
             });
@@ -120,6 +123,32 @@ impl Guest {
             Answer::Ended(ended) => Ok(ended),
             other => bail!("{}: {other:?}", argv.join(" ")),
         }
+    }
+
+    /// Its clock has to run as ours does: every wait inside is counted by it.
+    fn check_clock(&mut self) -> Result<()> {
+        let (before, first, first_read) = self.uptime()?;
+        sleep(CLOCK_CHECK);
+        let (second_asked, second, after) = self.uptime()?;
+        let here_at_least = second_asked - first_read;
+        let here_at_most = after - before;
+        let there = second.saturating_sub(first);
+        // /proc/uptime counts hundredths of a second.
+        let tolerated = here_at_most / 10 + Duration::from_millis(20);
+        ensure!(
+            there + tolerated >= here_at_least && there <= here_at_most + tolerated,
+            "its clock runs wrong: {there:?} in {here_at_least:?} to {here_at_most:?}"
+        );
+        Ok(())
+    }
+
+    /// Its clock, between two looks at ours.
+    fn uptime(&mut self) -> Result<(Instant, Duration, Instant)> {
+        let asked = Instant::now();
+        let ended = self.run(&["cat".into(), "/proc/uptime".into()], "", MARGIN)?;
+        let text = ended.stdout.split_ascii_whitespace().next();
+        let seconds: f64 = text.unwrap_or_default().parse().context("its uptime")?;
+        Ok((asked, Duration::try_from_secs_f64(seconds)?, Instant::now()))
     }
 
     /// Waits until the machine is no more (a watchdog, a power-off).
