@@ -1,0 +1,179 @@
+//! A claim: the next epoch, in a superblock slot and a segment that no earlier owner addresses. `FORMAT.md`,
+//! "Claim".
+//!
+//! Order: superblock with the epoch and where the log was cut; read back; then the first segment with its
+//! epoch-start frame. Before the superblock is durable nothing has changed; after it frames of earlier epochs beyond
+//! the cut are void.
+
+use super::place::{Tail, next_generation};
+use super::{Log, Roots, State, Writer, superblocks};
+use crate::claim::Claim;
+use crate::error::ClaimError;
+use crate::frame::EpochStart;
+use crate::guards::Guard;
+use crate::ids::{Epoch, Generation};
+use crate::recover::Recovered;
+use crate::storage::Storage;
+use crate::superblock::Superblock;
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+impl<S: Storage> Recovered<S> {
+    /// Begins an epoch: from here on this handle writes, and no earlier owner's late write counts.
+    ///
+    /// # Errors
+    /// [`ClaimError`].
+    pub fn claim(self, claim: Claim) -> Result<Log<S>, ClaimError> {
+        claim.fencing.check().map_err(ClaimError::Fenced)?;
+        let scratch = self.shared.layout.scratch();
+        self.storage
+            .tune(scratch)
+            .map_err(|source| ClaimError::Io {
+                what: "write",
+                offset: scratch,
+                source,
+            })?;
+        let superblock = self.next_superblock(&claim);
+        self.write_claim(&superblock)?;
+        let mut catalogue = self.catalogue;
+        if self.checkpoint
+            < catalogue
+                .state
+                .as_ref()
+                .map_or(self.checkpoint, |state| state.lsn)
+        {
+            // The newest checkpoint is damaged: it serves no more, nor is its room kept.
+            catalogue.state = catalogue.previous.take();
+        }
+        let state = State {
+            body: Vec::new(),
+            records: 0,
+            next: self.next,
+            durable: self.next,
+            tail: Tail::of_new(superblock.start),
+            extents: superblock.sealed.clone(),
+            roll: false,
+            seal: false,
+            writer: Some(Box::new(Writer {
+                sum: 0,
+                image: Vec::new(),
+                out: crate::buffer::Aligned::default(),
+                spare_body: Vec::new(),
+            })),
+            expected: 0,
+            last_write: Duration::ZERO,
+            waiting: 0,
+            closed: false,
+            poisoned: None,
+        };
+        let start = EpochStart {
+            epoch: superblock.epoch,
+            node: claim.owner.node,
+            key: claim.owner.key,
+            cut: superblock.start_lsn,
+        };
+        let offset = self
+            .shared
+            .layout
+            .segment(self.shared.layout.ring_index(superblock.start));
+        let log = Log {
+            storage: self.storage,
+            shared: self.shared,
+            fencing: claim.fencing,
+            epoch: superblock.epoch,
+            owner: claim.owner,
+            incarnation: claim.incarnation,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            roots: Mutex::new(Roots {
+                superblock,
+                catalogue,
+            }),
+        };
+        log.begin_epoch(start).map_err(|(why, fenced)| {
+            if fenced {
+                return ClaimError::Fenced(why);
+            }
+            let source = std::io::Error::other(why);
+            ClaimError::Io {
+                what: "begin the epoch",
+                offset,
+                source,
+            }
+        })?;
+        Ok(log)
+    }
+
+    fn next_superblock(&self, claim: &Claim) -> Superblock {
+        let mut catalogues = self.superblock.catalogues;
+        if !self.newest_served {
+            catalogues = [catalogues[1], None];
+        }
+        Superblock {
+            number: self.superblock.number + 1,
+            epoch: self.superblock.epoch.next(),
+            owner: claim.owner,
+            incarnation: claim.incarnation,
+            start: self.fresh_segment(),
+            start_lsn: self.next,
+            sealed: self.extents.clone(),
+            catalogues,
+            clean: None,
+            parked: false,
+            ..self.superblock.clone()
+        }
+    }
+
+    /// A segment that holds nothing which is kept, and that the owner before could not have been writing to.
+    fn fresh_segment(&self) -> Generation {
+        let segments = self.shared.layout.format().segments;
+        let mut taken: Vec<_> = self
+            .extents
+            .iter()
+            .map(|extent| extent.generation)
+            .collect();
+        if self.superblock.epoch > Epoch(0) && self.shared.guards.on(Guard::FreshSegment) {
+            if !taken.contains(&self.last) {
+                taken.push(self.last);
+            }
+            // If it still had one to spare, it may have been about to begin it.
+            if taken.len() + 2 <= segments as usize
+                && let Some(next) = next_generation(self.last, &taken, segments)
+            {
+                taken.push(next);
+            }
+        }
+        let above = if self.shared.guards.on(Guard::FreshSegment) {
+            Generation(self.highest.0 + 1)
+        } else {
+            self.last
+        };
+        next_generation(above, &taken, segments).expect("appends leave two segments for this")
+    }
+
+    fn write_claim(&self, superblock: &Superblock) -> Result<(), ClaimError> {
+        let (storage, layout) = (&self.storage, &self.shared.layout);
+        superblocks::write(storage, layout, superblock, self.shared.guards).map_err(
+            |(offset, source)| ClaimError::Io {
+                what: "write the claim",
+                offset,
+                source,
+            },
+        )?;
+        if !self.shared.guards.on(Guard::ClaimReadBack) {
+            return Ok(());
+        }
+        let found = superblocks::on_medium(storage, layout).map_err(|why| ClaimError::Io {
+            what: "read the claim back",
+            offset: 0,
+            source: std::io::Error::other(why),
+        })?;
+        if found == *superblock {
+            return Ok(());
+        }
+        Err(ClaimError::Lost {
+            epoch: found.epoch,
+            node: found.owner.node,
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! Checkpoints and named objects: written where nothing is, read back, then named. `FORMAT.md`, "Checkpoint".
+//!
+//! ```text
+//! chunks ─flush─ read back ─► catalogue ─flush─ read back ─► superblock ─flush─► done
+//! ```
+//!
+//! Appends go on meanwhile. Until the superblock is durable the old catalogue, its chunks and its segments are
+//! untouched; after it the ones before those are free.
+
+use super::{Log, Roots, State};
+use crate::buffer::Aligned;
+use crate::catalogue::{Catalogue, Chunk, NAME_BYTES_MAX, Object};
+use crate::error::{OpenError, WriteError};
+use crate::guards::Guard;
+use crate::ids::{Generation, Lsn};
+use crate::layout::MAX_OBJECTS;
+use crate::recover::state;
+use crate::storage::Storage;
+use crate::sum::Sums;
+use crate::superblock::{CatalogueRef, Extent, Superblock};
+use crate::words::{round_up, small};
+use std::collections::BTreeSet;
+
+impl<S: Storage> Log<S> {
+    /// Stores a checkpoint: `bytes` stand for all records up to and with `upto`, so that those need not be replayed.
+    ///
+    /// # Errors
+    /// [`WriteError`]. After [`WriteError::Poisoned`] the next open finds this checkpoint or the one before it.
+    pub fn checkpoint(&self, upto: Lsn, bytes: &[u8]) -> Result<(), WriteError> {
+        let mut roots = self.begin_change()?;
+        let least = roots
+            .catalogue
+            .state
+            .as_ref()
+            .map_or(Lsn(0), |state| state.lsn);
+        let most = Lsn(self.lock().durable.0 - 1);
+        if upto < least || upto > most {
+            return Err(WriteError::Upto { upto, least, most });
+        }
+        let mut catalogue = roots.catalogue.clone();
+        let object = self.write_object(&catalogue, upto, bytes, "a checkpoint")?;
+        let before = catalogue.state.replace(object);
+        catalogue.kept_from = before.as_ref().map_or(Lsn(1), |before| before.lsn.next());
+        catalogue.previous = before;
+        if !self.shared.guards.on(Guard::KeepPrevious) || !self.has_room_with(catalogue.kept_from) {
+            // The records since the one before would leave no room to append: they have to go.
+            catalogue.previous = None;
+            catalogue.kept_from = upto.next();
+        }
+        self.commit_catalogue(&mut roots, catalogue)?;
+        self.lock().roll = true;
+        Ok(())
+    }
+
+    /// Stores a named object, in place of the one of this name.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn put_object(&self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        let mut roots = self.begin_change()?;
+        let mut catalogue = roots.catalogue.clone();
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(WriteError::Object(format!(
+                "an object's name has 1 to {NAME_BYTES_MAX} bytes, this one has {}",
+                name.len()
+            )));
+        }
+        if !catalogue.objects.contains_key(name) && catalogue.objects.len() == MAX_OBJECTS {
+            return Err(WriteError::Object(format!(
+                "there are {MAX_OBJECTS} objects already"
+            )));
+        }
+        let lsn = Lsn(self.lock().durable.0 - 1);
+        let object = self.write_object(&catalogue, lsn, bytes, "an object")?;
+        catalogue.objects.insert(name.to_owned(), object);
+        self.commit_catalogue(&mut roots, catalogue)
+    }
+
+    /// Removes a named object; false when there is none of this name.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn remove_object(&self, name: &str) -> Result<bool, WriteError> {
+        let mut roots = self.begin_change()?;
+        let mut catalogue = roots.catalogue.clone();
+        if catalogue.objects.remove(name).is_none() {
+            return Ok(false);
+        }
+        self.commit_catalogue(&mut roots, catalogue)?;
+        Ok(true)
+    }
+
+    /// A named object; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// When it is damaged or cannot be read.
+    pub fn object(&self, name: &str) -> Result<Option<Vec<u8>>, OpenError> {
+        let roots = self.lock_roots();
+        let object = roots.catalogue.objects.get(name);
+        object
+            .map(|object| state::read_object(&self.storage, &self.shared, object, "an object"))
+            .transpose()
+    }
+
+    /// The names of all objects.
+    pub fn object_names(&self) -> Vec<String> {
+        self.lock_roots()
+            .catalogue
+            .objects
+            .keys()
+            .cloned()
+            .collect()
+    }
+
+    /// The handle is usable and the log is still this owner's.
+    fn begin_change(&self) -> Result<std::sync::MutexGuard<'_, Roots>, WriteError> {
+        let roots = self.lock_roots();
+        self.usable(&self.lock())?;
+        self.prove()?;
+        self.recheck_owner(&roots)?;
+        Ok(roots)
+    }
+
+    /// Is there a segment to append to when records from here on are kept?
+    fn has_room_with(&self, kept_from: Lsn) -> bool {
+        let state = self.lock();
+        let kept = state
+            .extents
+            .iter()
+            .filter(|extent| extent.end_lsn > kept_from);
+        let others = kept
+            .filter(|extent| extent.generation != state.tail.generation)
+            .count();
+        // The present one, one more to go on in, and the two of the reserve.
+        others + 4 <= self.layout().format().segments as usize
+    }
+
+    /// Writes bytes to chunks that nothing refers to, and reads them back.
+    fn write_object(
+        &self,
+        catalogue: &Catalogue,
+        lsn: Lsn,
+        bytes: &[u8],
+        what: &'static str,
+    ) -> Result<Object, WriteError> {
+        let layout = self.layout();
+        let (max, format) = (layout.max_object_bytes(), layout.format());
+        if bytes.len() > max as usize {
+            return Err(WriteError::TooLarge {
+                what,
+                bytes: bytes.len() as u64,
+                max: u64::from(max),
+            });
+        }
+        let taken: BTreeSet<u32> = catalogue.chunks().collect();
+        let mut free = (0..format.chunks).filter(|index| !taken.contains(index));
+        let needed = small(bytes.len()).div_ceil(format.chunk_bytes);
+        let indexes: Vec<u32> = free.by_ref().take(needed as usize).collect();
+        if small(indexes.len()) < needed {
+            return Err(WriteError::NoChunks {
+                needed,
+                free: small(indexes.len()),
+            });
+        }
+        let parts = bytes.chunks(format.chunk_bytes as usize);
+        let mut chunks = Vec::with_capacity(indexes.len());
+        for (index, part) in indexes.into_iter().zip(parts) {
+            self.write_blocks(layout.chunk(index), part, what)?;
+            let sums = Sums::of(Chunk::seed(layout, self.shared.id, index), part);
+            chunks.push(Chunk { index, sums });
+        }
+        self.flush(what)?;
+        let object = Object {
+            lsn,
+            bytes: small(bytes.len()),
+            chunks,
+        };
+        if self.shared.guards.on(Guard::ReadBack) {
+            let back = state::read_object(&self.storage, &self.shared, &object, what);
+            if !back.is_ok_and(|back| back == bytes) {
+                return Err(self.fail(
+                    format!("{what} does not read back as it was written"),
+                    false,
+                ));
+            }
+        }
+        Ok(object)
+    }
+
+    /// Writes a catalogue where the older one is, and names it.
+    fn commit_catalogue(
+        &self,
+        roots: &mut Roots,
+        mut catalogue: Catalogue,
+    ) -> Result<(), WriteError> {
+        catalogue.number = roots.catalogue.number + 1;
+        let newest = roots.superblock.catalogues[0];
+        let slot = newest.map_or(0, |newest| 1 - newest.slot);
+        let content = catalogue.emit();
+        let layout = self.layout();
+        let reference = CatalogueRef {
+            slot,
+            bytes: small(content.len()),
+            number: catalogue.number,
+            sums: Sums::of(Catalogue::seed(layout, self.shared.id, slot), &content),
+        };
+        self.write_blocks(layout.catalogue(u64::from(slot)), &content, "a catalogue")?;
+        self.flush("a catalogue")?;
+        if self.shared.guards.on(Guard::ReadBack) {
+            let back = state::read_catalogue(&self.storage, &self.shared, reference);
+            if !back.is_ok_and(|back| back == catalogue) {
+                return Err(self.fail(
+                    "a catalogue does not read back as it was written".into(),
+                    false,
+                ));
+            }
+        }
+        let (start, start_lsn) = self.kept_start(roots, catalogue.kept_from);
+        let superblock = Superblock {
+            catalogues: [Some(reference), newest],
+            sealed: self.still_sealed(roots, catalogue.kept_from),
+            start,
+            start_lsn,
+            ..roots.superblock.clone()
+        };
+        self.replace_superblock(roots, superblock)?;
+        self.forget(&mut self.lock(), catalogue.kept_from);
+        roots.catalogue = catalogue;
+        Ok(())
+    }
+
+    fn still_sealed(&self, roots: &Roots, kept_from: Lsn) -> Vec<Extent> {
+        let sealed = roots.superblock.sealed.iter();
+        sealed
+            .filter(|extent| extent.end_lsn > kept_from)
+            .copied()
+            .collect()
+    }
+
+    /// The first segment of this epoch that is kept, and its first record.
+    fn kept_start(&self, roots: &Roots, kept_from: Lsn) -> (Generation, Lsn) {
+        let state = self.lock();
+        let present = state.tail.generation;
+        let own = |extent: &&Extent| {
+            extent.generation >= roots.superblock.start
+                && (extent.end_lsn > kept_from || extent.generation == present)
+        };
+        let first = state.extents.iter().find(own);
+        first.map_or(
+            (roots.superblock.start, roots.superblock.start_lsn),
+            |first| (first.generation, first.first_lsn),
+        )
+    }
+
+    /// Segments whose records are not kept any more are free, but for the present one.
+    fn forget(&self, state: &mut State, kept_from: Lsn) {
+        let present = state.tail.generation;
+        state
+            .extents
+            .retain(|extent| extent.end_lsn > kept_from || extent.generation == present);
+    }
+
+    fn write_blocks(&self, offset: u64, content: &[u8], what: &str) -> Result<(), WriteError> {
+        let length = round_up(content.len() as u64, self.layout().block());
+        let mut buffer = Aligned::zeroed(usize::try_from(length).expect("bounded"));
+        buffer[..content.len()].copy_from_slice(content);
+        let written = self.storage.write_at(offset, &buffer);
+        written
+            .map_err(|error| self.fail(format!("writing {what} at byte {offset}: {error}"), false))
+    }
+
+    fn flush(&self, what: &str) -> Result<(), WriteError> {
+        let flushed = self.storage.flush();
+        flushed.map_err(|error| self.fail(format!("flushing {what}: {error}"), false))
+    }
+}

@@ -1,0 +1,384 @@
+//! The segments in order: those that claims have sealed, then those of the last epoch.
+//!
+//! A sealed segment must reach its end to the byte. The last epoch's go on from each other by their heads, and the
+//! last of them ends where `tail` finds that nothing later can have been acknowledged.
+
+use super::reader::{Expected, SegmentReader, Verified};
+use super::tail::{self, End};
+use super::{Entry, Frame, Note, Replay};
+use crate::buffer::Aligned;
+use crate::error::{Corrupt, OpenError};
+use crate::frame::{Kind, Records};
+use crate::guards::Guard;
+use crate::ids::{Epoch, Generation, Lsn};
+use crate::segment::{HEAD_BYTES, Head};
+use crate::storage::Storage;
+use crate::superblock::{Extent, Superblock};
+use crate::words::small;
+
+/// What the segments hold.
+pub(crate) struct Chain {
+    /// Every segment with records, sealed ones first.
+    pub(crate) extents: Vec<Extent>,
+    pub(crate) last: Generation,
+    pub(crate) highest: Generation,
+    pub(crate) next: Lsn,
+}
+
+/// Walks all segments that a reader from `covered` on needs, and hands out their records.
+pub(crate) fn walk<S: Storage>(
+    storage: &S,
+    shared: &Frame,
+    superblock: &Superblock,
+    covered: Lsn,
+    replay: &mut dyn Replay,
+    notes: &mut Vec<Note>,
+) -> Result<Chain, OpenError> {
+    let heads = read_heads(storage, shared)?;
+    let mut walk = Walk {
+        storage,
+        shared,
+        superblock,
+        covered,
+        replay,
+        notes,
+        heads,
+        next: None,
+    };
+    walk.no_epoch_ahead()?;
+    let mut extents = superblock.sealed.clone();
+    for extent in &superblock.sealed {
+        if extent.end_lsn.0 > covered.0 + 1 {
+            walk.sealed(extent)?;
+        }
+    }
+    let (own, last) = walk.last_epoch()?;
+    extents.extend(
+        own.into_iter()
+            .filter(|extent| extent.first_lsn < extent.end_lsn),
+    );
+    let highest = walk
+        .heads
+        .iter()
+        .flatten()
+        .map(|head| head.generation)
+        .max();
+    let sealed = superblock
+        .sealed
+        .iter()
+        .map(|extent| extent.generation)
+        .max();
+    Ok(Chain {
+        extents,
+        last,
+        highest: highest
+            .max(sealed)
+            .max(Some(last))
+            .expect("at least the last"),
+        next: walk.next.unwrap_or(superblock.start_lsn),
+    })
+}
+
+/// The heads of all segments of the ring, as whoever wrote them last left them.
+pub(crate) fn read_heads<S: Storage>(
+    storage: &S,
+    shared: &Frame,
+) -> Result<Vec<Option<Head>>, OpenError> {
+    let layout = &shared.layout;
+    let mut buffer = Aligned::zeroed(usize::try_from(layout.block()).expect("at most 64 KiB"));
+    let heads = (0..layout.format().segments).map(|index| {
+        let offset = layout.segment(index);
+        // One that cannot be read is missed where it is needed.
+        storage.read_at(offset, &mut buffer).ok()?;
+        let generation = Head::claimed_generation(&buffer)?;
+        let head = Head::parse(&buffer, shared.seed(generation, offset), false)?;
+        (layout.ring_index(generation) == index).then_some(head)
+    });
+    Ok(heads.collect())
+}
+
+struct Walk<'a, S> {
+    storage: &'a S,
+    shared: &'a Frame,
+    superblock: &'a Superblock,
+    /// The checkpoint covers everything up to here.
+    covered: Lsn,
+    replay: &'a mut dyn Replay,
+    notes: &'a mut Vec<Note>,
+    heads: Vec<Option<Head>>,
+    /// The record after the last one that was walked over; none before the first segment.
+    next: Option<Lsn>,
+}
+
+/// A place in a segment, and what must come there.
+#[derive(Clone, Copy)]
+pub(crate) struct Cursor {
+    pub(crate) at: u64,
+    pub(crate) expected: Expected,
+}
+
+impl<S: Storage> Walk<'_, S> {
+    /// No segment may be of an epoch that no superblock knows.
+    fn no_epoch_ahead(&self) -> Result<(), OpenError> {
+        if !self.shared.guards.on(Guard::EpochAhead) {
+            return Ok(());
+        }
+        let last = (self.superblock.epoch, self.superblock.incarnation);
+        for head in self.heads.iter().flatten() {
+            let ahead = head.epoch > last.0 || (head.epoch == last.0 && head.incarnation != last.1);
+            if ahead {
+                let at = self
+                    .shared
+                    .layout
+                    .segment(self.shared.layout.ring_index(head.generation));
+                return Err(Corrupt {
+                    what: format!(
+                        "a segment belongs to epoch {}, but the newest superblock is of epoch {}: \
+                         superblocks were lost",
+                        head.epoch, last.0
+                    ),
+                    range: at..at + HEAD_BYTES as u64,
+                    first_lost: head.first_lsn,
+                    later: Some(head.first_lsn),
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The records before this one must be there, or covered.
+    fn begin_segment(&mut self, first: Lsn, offset: u64) -> Result<(), OpenError> {
+        let next = self.next.unwrap_or(self.covered.next());
+        if first > next && first.0 > self.covered.0 + 1 {
+            return Err(Corrupt {
+                what: format!(
+                    "records {next} to {} are missing between two segments",
+                    first.0 - 1
+                ),
+                range: offset..offset,
+                first_lost: next,
+                later: Some(first),
+            }
+            .into());
+        }
+        Ok(())
+    }
+
+    /// A segment of an earlier epoch, whose end a claim has written down.
+    fn sealed(&mut self, extent: &Extent) -> Result<(), OpenError> {
+        let mut reader = SegmentReader::new(self.storage, *self.shared, extent.generation);
+        self.begin_segment(extent.first_lsn, reader.offset(0))?;
+        let first = Expected {
+            epoch: extent.epoch,
+            incarnation: extent.incarnation,
+            number: 0,
+            lsn: extent.first_lsn,
+            previous: None,
+        };
+        let mut cursor = self.first_cursor(&mut reader, first);
+        loop {
+            cursor = self.run(&mut reader, cursor, extent.end);
+            let whole = cursor.at == u64::from(extent.end)
+                && cursor.expected.lsn == extent.end_lsn
+                && cursor.expected.previous.is_none_or(|sum| sum == extent.sum);
+            if whole || !self.shared.guards.on(Guard::SealedEnd) {
+                self.next = Some(cursor.expected.lsn);
+                return Ok(());
+            }
+            if extent.end_lsn.0 <= self.covered.0 + 1 {
+                self.note_covered(&reader, cursor, extent.end_lsn);
+                self.next = Some(extent.end_lsn);
+                return Ok(());
+            }
+            let later = reader.later_frame(cursor.at, cursor.expected);
+            let Some(resumed) = self.resume(&reader, cursor, later) else {
+                return Err(Corrupt {
+                    what: format!(
+                        "segment {} of epoch {} was sealed up to LSN {} and is damaged",
+                        extent.generation,
+                        extent.epoch,
+                        extent.end_lsn.0 - 1
+                    ),
+                    range: reader.offset(cursor.at)..reader.offset(u64::from(extent.end)),
+                    first_lost: cursor.expected.lsn,
+                    later: later.map(|(_, header)| header.first_lsn),
+                }
+                .into());
+            };
+            cursor = resumed;
+        }
+    }
+
+    /// Where the first frame of a segment is, and the chain sum before it when the head is whole.
+    fn first_cursor(&mut self, reader: &mut SegmentReader<'_, S>, mut first: Expected) -> Cursor {
+        first.previous = reader.head().map(|head| head.sum);
+        if first.previous.is_none() {
+            let offset = reader.offset(0);
+            self.notes.push(Note::SegmentHead { offset });
+        }
+        Cursor {
+            at: HEAD_BYTES as u64,
+            expected: first,
+        }
+    }
+
+    /// Frames as long as they verify, but none beyond `end`.
+    fn run(&mut self, reader: &mut SegmentReader<'_, S>, mut cursor: Cursor, end: u32) -> Cursor {
+        while cursor.at < u64::from(end) {
+            let Some(frame) = reader.next_frame(cursor.at, cursor.expected) else {
+                break;
+            };
+            self.hand_out(reader, &frame);
+            cursor = after(&frame, cursor.expected);
+        }
+        cursor
+    }
+
+    fn hand_out(&mut self, reader: &mut SegmentReader<'_, S>, frame: &Verified) {
+        if frame.mended {
+            self.notes.push(Note::FlippedBit {
+                offset: reader.offset(frame.at),
+            });
+        }
+        let header = frame.header;
+        if header.kind != Kind::Data {
+            return;
+        }
+        let mut lsn = header.first_lsn;
+        let covered = self.covered;
+        for bytes in Records::new(reader.body(frame)) {
+            if lsn > covered {
+                self.replay.record(Entry {
+                    lsn,
+                    epoch: header.epoch,
+                    bytes,
+                });
+            }
+            lsn = lsn.next();
+        }
+    }
+
+    /// Damage whose records the checkpoint covers is stepped over.
+    fn resume(
+        &mut self,
+        reader: &SegmentReader<'_, S>,
+        cursor: Cursor,
+        later: Option<(u64, crate::frame::Header)>,
+    ) -> Option<Cursor> {
+        let (at, header) = later?;
+        if header.first_lsn.0 > self.covered.0 + 1 || at <= cursor.at {
+            return None;
+        }
+        self.note_covered(reader, cursor, header.first_lsn);
+        let expected = Expected {
+            number: header.number,
+            lsn: header.first_lsn,
+            previous: None,
+            ..cursor.expected
+        };
+        Some(Cursor { at, expected })
+    }
+
+    fn note_covered(&mut self, reader: &SegmentReader<'_, S>, cursor: Cursor, resumed_at: Lsn) {
+        self.notes.push(Note::CoveredDamage {
+            offset: reader.offset(cursor.at),
+            resumed_at,
+        });
+    }
+
+    /// The segments that the last epoch wrote, and the generation of the last of them.
+    fn last_epoch(&mut self) -> Result<(Vec<Extent>, Generation), OpenError> {
+        let superblock = self.superblock;
+        let mut extents = Vec::new();
+        let mut generation = superblock.start;
+        if superblock.epoch == Epoch(0) {
+            return Ok((extents, generation));
+        }
+        let mut first_lsn = superblock.start_lsn;
+        loop {
+            let mut reader = SegmentReader::new(self.storage, *self.shared, generation);
+            let first = Expected {
+                epoch: superblock.epoch,
+                incarnation: superblock.incarnation,
+                number: 0,
+                lsn: first_lsn,
+                previous: None,
+            };
+            self.begin_segment(first_lsn, reader.offset(0))?;
+            let head = reader.head();
+            let mut cursor = Cursor {
+                at: HEAD_BYTES as u64,
+                expected: Expected {
+                    previous: head.map(|head| head.sum),
+                    ..first
+                },
+            };
+            let end = loop {
+                cursor = self.run(&mut reader, cursor, u32::MAX);
+                let later = reader.later_frame(cursor.at, cursor.expected);
+                if let Some(resumed) = self.resume(&reader, cursor, later) {
+                    cursor = resumed;
+                    continue;
+                }
+                let evidence = tail::Evidence {
+                    later,
+                    next_segment: self.next_segment(generation),
+                    clean: superblock
+                        .clean
+                        .filter(|_| self.shared.guards.on(Guard::CleanEnd)),
+                    covered: self.covered,
+                };
+                break tail::judge(self.shared, &reader, cursor, &evidence, self.notes)?;
+            };
+            if head.is_none() && cursor.expected.number > 0 {
+                let offset = reader.offset(0);
+                self.notes.push(Note::SegmentHead { offset });
+            }
+            self.next = Some(cursor.expected.lsn);
+            extents.push(Extent {
+                generation,
+                epoch: superblock.epoch,
+                incarnation: superblock.incarnation,
+                first_lsn,
+                end_lsn: cursor.expected.lsn,
+                end: small(usize::try_from(cursor.at).expect("inside a segment")),
+                sum: cursor.expected.previous.unwrap_or_default(),
+            });
+            match end {
+                End::Here => return Ok((extents, generation)),
+                End::GoesOn(head) => {
+                    self.next = Some(head.first_lsn);
+                    (generation, first_lsn) = (head.generation, head.first_lsn);
+                }
+            }
+        }
+    }
+
+    /// The head of the segment that goes on from this one, or any later one of the epoch.
+    fn next_segment(&self, generation: Generation) -> Option<Head> {
+        let own = |head: &&Head| {
+            head.epoch == self.superblock.epoch
+                && head.incarnation == self.superblock.incarnation
+                && head.generation > generation
+        };
+        self.heads
+            .iter()
+            .flatten()
+            .filter(own)
+            .min_by_key(|head| head.generation)
+            .copied()
+    }
+}
+
+fn after(frame: &Verified, expected: Expected) -> Cursor {
+    Cursor {
+        at: frame.at + frame.header.frame_bytes(),
+        expected: Expected {
+            number: expected.number + 1,
+            lsn: frame.header.end_lsn(),
+            previous: Some(frame.header.sum),
+            ..expected
+        },
+    }
+}

@@ -1,0 +1,302 @@
+//! The bytes of one segment through a window, and the frames in them, from home or from a shadow slot.
+
+use super::Frame;
+use crate::buffer::Aligned;
+use crate::frame::{self, Body, HEADER_BYTES, Header, Kind, Records};
+use crate::guards::Guard;
+use crate::ids::{Epoch, Generation, Lsn};
+use crate::segment::{HEAD_BYTES, Head, SHADOW_HEAD_BYTES, ShadowHead};
+use crate::storage::Storage;
+use crate::words::round_up;
+use std::collections::BTreeSet;
+
+/// Read at once; a frame of the largest size fits with room to spare.
+const WINDOW_BYTES: u64 = 2 << 20;
+
+/// What the next frame of a segment must say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Expected {
+    pub(crate) epoch: Epoch,
+    pub(crate) incarnation: u64,
+    pub(crate) number: u32,
+    pub(crate) lsn: Lsn,
+    /// The chain sum before it; nothing behind damage that the checkpoint covers.
+    pub(crate) previous: Option<u32>,
+}
+
+/// A frame that verified.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verified {
+    pub(crate) header: Header,
+    /// Where it begins in the segment.
+    pub(crate) at: u64,
+    pub(crate) mended: bool,
+    source: Source,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Home,
+    Shadow(usize),
+}
+
+/// One segment of the ring, as one generation wrote it.
+pub(crate) struct SegmentReader<'a, S> {
+    storage: &'a S,
+    shared: Frame,
+    pub(crate) generation: Generation,
+    index: u32,
+    window: Aligned,
+    /// Where the window begins in the segment; it holds `window.len()` bytes.
+    start: u64,
+    shadows: [Option<(ShadowHead, Aligned)>; 2],
+    /// Blocks that could not be read; they look like zeros.
+    pub(crate) unreadable: BTreeSet<u64>,
+}
+
+impl<'a, S: Storage> SegmentReader<'a, S> {
+    pub(crate) fn new(storage: &'a S, shared: Frame, generation: Generation) -> Self {
+        let mut reader = Self {
+            storage,
+            shared,
+            generation,
+            index: shared.layout.ring_index(generation),
+            window: Aligned::default(),
+            start: 0,
+            shadows: [None, None],
+            unreadable: BTreeSet::new(),
+        };
+        reader.shadows = [reader.read_shadow(0), reader.read_shadow(1)];
+        reader
+    }
+
+    /// Where a place of the segment is in the region.
+    pub(crate) fn offset(&self, at: u64) -> u64 {
+        self.shared.layout.segment(self.index) + at
+    }
+
+    fn len(&self) -> u64 {
+        self.shared.layout.format().segment_bytes
+    }
+
+    fn block(&self) -> u64 {
+        self.shared.layout.block()
+    }
+
+    fn may_mend(&self) -> bool {
+        self.shared.guards.on(Guard::FlippedBit)
+    }
+
+    fn read_shadow(&self, slot: u64) -> Option<(ShadowHead, Aligned)> {
+        let offset = self.shared.layout.shadow(self.index, slot);
+        let mut image = Aligned::zeroed(usize::try_from(self.block()).expect("at most 64 KiB"));
+        self.storage.read_at(offset, &mut image).ok()?;
+        let seed = self.shared.seed(self.generation, offset);
+        let head = ShadowHead::parse(&image, seed, self.may_mend())?;
+        let fits = head.bytes as usize <= image.len() - SHADOW_HEAD_BYTES;
+        (fits && head.generation == self.generation).then_some((head, image))
+    }
+
+    /// The head of the segment, as this generation wrote it.
+    pub(crate) fn head(&mut self) -> Option<Head> {
+        let seed = self.shared.seed(self.generation, self.offset(0));
+        let mend = self.may_mend();
+        let head = Head::parse(self.bytes(0, HEAD_BYTES as u64)?, seed, mend)?;
+        (head.generation == self.generation).then_some(head)
+    }
+
+    /// These bytes of the segment; `None` beyond its end.
+    fn bytes(&mut self, at: u64, count: u64) -> Option<&mut [u8]> {
+        if at.checked_add(count)? > self.len() {
+            return None;
+        }
+        if at < self.start || at + count > self.start + self.window.len() as u64 {
+            self.load(at, count);
+        }
+        let from = usize::try_from(at - self.start).expect("inside the window");
+        Some(&mut self.window[from..][..usize::try_from(count).expect("inside the window")])
+    }
+
+    fn load(&mut self, at: u64, count: u64) {
+        let block = self.block();
+        self.start = at / block * block;
+        let wanted = round_up(at + count - self.start, block).max(WINDOW_BYTES / block * block);
+        let length = wanted.min(self.len() - self.start);
+        self.window
+            .resize(usize::try_from(length).expect("a window"));
+        let offset = self.offset(self.start);
+        if self.storage.read_at(offset, &mut self.window).is_ok() {
+            return;
+        }
+        for index in 0..length / block {
+            let from = usize::try_from(index * block).expect("a window");
+            let bytes = &mut self.window[from..][..usize::try_from(block).expect("at most 64 KiB")];
+            if self.storage.read_at(offset + index * block, bytes).is_err() {
+                bytes.fill(0);
+                self.unreadable.insert(self.start / block + index);
+            }
+        }
+    }
+
+    /// The next frame: at `at`, or in a shadow slot, or at the block after it when the block was closed.
+    pub(crate) fn next_frame(&mut self, at: u64, expected: Expected) -> Option<Verified> {
+        self.find_frame(at, expected, false).or_else(|| {
+            self.may_mend()
+                .then(|| self.find_frame(at, expected, true))
+                .flatten()
+        })
+    }
+
+    fn find_frame(&mut self, at: u64, expected: Expected, mend: bool) -> Option<Verified> {
+        let boundary = round_up(at, self.block());
+        self.verify(at, expected, Source::Home, mend)
+            .or_else(|| self.verify(at, expected, Source::Shadow(0), mend))
+            .or_else(|| self.verify(at, expected, Source::Shadow(1), mend))
+            .or_else(|| {
+                (boundary != at)
+                    .then(|| self.verify(boundary, expected, Source::Home, mend))
+                    .flatten()
+            })
+    }
+
+    fn verify(
+        &mut self,
+        at: u64,
+        expected: Expected,
+        source: Source,
+        mend: bool,
+    ) -> Option<Verified> {
+        let seed = self.shared.seed(self.generation, self.offset(at));
+        let header = Header::parse(self.part(at, HEADER_BYTES as u64, source)?, seed, mend)?;
+        let chained = !self.shared.guards.on(Guard::Chain)
+            || expected
+                .previous
+                .is_none_or(|previous| previous == header.previous);
+        let is_next =
+            header.generation == self.generation || !self.shared.guards.on(Guard::SeedOfLap);
+        let is_next = is_next
+            && header.epoch == expected.epoch
+            && header.incarnation == expected.incarnation
+            && header.number == expected.number
+            && header.first_lsn == expected.lsn;
+        if !is_next || !chained {
+            return None;
+        }
+        let body = self.part(
+            at + HEADER_BYTES as u64,
+            u64::from(header.body_bytes),
+            source,
+        )?;
+        let state = header.check_body(body, seed, mend)?;
+        if header.kind == Kind::Data && !Records::are_well_formed(body, header.records) {
+            return None;
+        }
+        Some(Verified {
+            header,
+            at,
+            mended: mend || state == Body::Mended,
+            source,
+        })
+    }
+
+    /// The body of a frame that verified.
+    pub(crate) fn body(&mut self, frame: &Verified) -> &[u8] {
+        let bytes = u64::from(frame.header.body_bytes);
+        self.part(frame.at + HEADER_BYTES as u64, bytes, frame.source)
+            .expect("it verified")
+    }
+
+    fn part(&mut self, at: u64, count: u64, source: Source) -> Option<&mut [u8]> {
+        let Source::Shadow(slot) = source else {
+            return self.bytes(at, count);
+        };
+        let block = self.block();
+        let (head, image) = self.shadows[slot].as_mut()?;
+        let from = at.checked_sub(u64::from(head.block) * block)?;
+        if from.checked_add(count)? > u64::from(head.bytes) {
+            return None;
+        }
+        let from = SHADOW_HEAD_BYTES + usize::try_from(from).ok()?;
+        image
+            .get_mut(from..)?
+            .get_mut(..usize::try_from(count).ok()?)
+    }
+
+    /// The first frame header behind `at` that can only have been written after `expected` was flushed.
+    pub(crate) fn later_frame(&mut self, at: u64, expected: Expected) -> Option<(u64, Header)> {
+        let shadow = self.later_in_shadows(expected);
+        let mut place = round_up(at, frame::ALIGN);
+        while place + HEADER_BYTES as u64 <= self.len() {
+            let seed = self.shared.seed(self.generation, self.offset(place));
+            let bytes = self.bytes(place, HEADER_BYTES as u64)?;
+            if frame::looks_like_one(bytes)
+                && let Some(header) = Header::parse(bytes, seed, false)
+                && self.is_later(&header, expected)
+            {
+                return Some((place, header));
+            }
+            place += frame::ALIGN;
+        }
+        shadow
+    }
+
+    fn later_in_shadows(&mut self, expected: Expected) -> Option<(u64, Header)> {
+        for slot in 0..2 {
+            let Some((head, _)) = self.shadows[slot].as_ref() else {
+                continue;
+            };
+            let head = *head;
+            let first = u64::from(head.block) * self.block();
+            let mut place = first;
+            while place + HEADER_BYTES as u64 <= first + u64::from(head.bytes) {
+                let seed = self.shared.seed(self.generation, self.offset(place));
+                let bytes = self.part(place, HEADER_BYTES as u64, Source::Shadow(slot))?;
+                if let Some(header) = Header::parse(bytes, seed, false)
+                    && self.is_later(&header, expected)
+                {
+                    return Some((place, header));
+                }
+                place += frame::ALIGN;
+            }
+        }
+        None
+    }
+
+    fn is_later(&self, header: &Header, expected: Expected) -> bool {
+        header.generation == self.generation
+            && header.epoch == expected.epoch
+            && header.incarnation == expected.incarnation
+            && header.number > expected.number
+    }
+
+    /// A block that cannot be read behind where the one write in flight can have been.
+    pub(crate) fn unreadable_beyond(&self, at: u64) -> Option<u64> {
+        let block = self.block();
+        let reach = at + frame::frame_bytes(frame::MAX_BODY_BYTES) + 2 * block;
+        self.unreadable
+            .iter()
+            .map(|index| index * block)
+            .find(|place| *place >= reach)
+    }
+
+    /// Something of a frame is left here, or at the next block; a stale lap's is not told from it.
+    pub(crate) fn looks_torn(&self, at: u64) -> bool {
+        let boundary = round_up(at, self.block());
+        [at, boundary].into_iter().any(|place| {
+            let from = place
+                .checked_sub(self.start)
+                .and_then(|from| usize::try_from(from).ok());
+            let bytes = from.and_then(|from| self.window.get(from..));
+            bytes.is_some_and(frame::looks_like_one)
+        })
+    }
+
+    /// A block that cannot be read, from here on.
+    pub(crate) fn unreadable_from(&self, at: u64) -> Option<u64> {
+        let block = self.block();
+        self.unreadable
+            .range(at / block..)
+            .next()
+            .map(|index| index * block)
+    }
+}

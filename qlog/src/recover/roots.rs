@@ -1,0 +1,147 @@
+//! Which of the superblock copies counts.
+//!
+//! Sixteen places: four slots (epoch mod 4), two banks (written in turn), two copies (both ends of the region).
+//! The highest epoch counts, within it the highest number. Two different ones of one epoch and number are two
+//! owners at once, and no log is opened on a guess.
+
+use super::Note;
+use crate::buffer::Aligned;
+use crate::error::OpenError;
+use crate::layout::{BANKS, COPIES, SLOTS, SUPERBLOCK_BYTES, superblock_offset};
+use crate::storage::Storage;
+use crate::superblock::{Found, Superblock};
+
+/// What one place holds.
+pub(crate) struct Place {
+    pub(crate) offset: u64,
+    pub(crate) found: Found,
+}
+
+/// The superblock that counts.
+pub(crate) fn newest<S: Storage>(
+    storage: &S,
+    notes: &mut Vec<Note>,
+) -> Result<Superblock, OpenError> {
+    let mut remains = 0;
+    let mut place = 4096_u64.max(u64::from(storage.block_bytes()));
+    while place <= 1 << 16 {
+        let places = read_places(storage, place);
+        if let Some(newest) = choose(&places)?
+            && newest.format.superblock_place() == place
+        {
+            return check_region(storage, newest, places, notes);
+        }
+        remains = remains.max(
+            places
+                .iter()
+                .filter(|place| place.found == Found::Remains)
+                .count(),
+        );
+        place *= 2;
+    }
+    if remains == 0 {
+        return Err(OpenError::NotALog);
+    }
+    Err(OpenError::NoSuperblock { remains })
+}
+
+/// The region must be as long as it was; a longer one has its second copies elsewhere than was guessed.
+fn check_region<S: Storage>(
+    storage: &S,
+    newest: Superblock,
+    mut places: Vec<Place>,
+    notes: &mut Vec<Note>,
+) -> Result<Superblock, OpenError> {
+    let format = newest.format;
+    if storage.region_bytes() < format.region_bytes {
+        return Err(OpenError::Region(format!(
+            "the region has {} bytes, the log was made for {}: it was cut off; restore its size first",
+            storage.region_bytes(),
+            format.region_bytes
+        )));
+    }
+    if storage.block_bytes() > format.block_bytes {
+        return Err(OpenError::Region(format!(
+            "the device now writes blocks of {} bytes, the log was made for {}: copy it to a new log \
+             (`qctl log salvage`)",
+            storage.block_bytes(),
+            format.block_bytes
+        )));
+    }
+    let mut chosen = newest;
+    let place = format.superblock_place();
+    if storage.region_bytes() / place * place != format.region_bytes {
+        places = read_of(storage, place, format.region_bytes);
+        chosen = choose(&places)?.unwrap_or(chosen);
+    }
+    // A copy is missed when the other one of its pair is the newest, or when it holds remains.
+    for place in &places {
+        if place.found == Found::Remains {
+            notes.push(Note::SuperblockCopy {
+                offset: place.offset,
+            });
+        }
+    }
+    Ok(chosen)
+}
+
+/// All places of the region, by its length.
+pub(crate) fn read_places<S: Storage>(storage: &S, place: u64) -> Vec<Place> {
+    read_of(storage, place, storage.region_bytes() / place * place)
+}
+
+/// All places of a region of this length.
+pub(crate) fn read_of<S: Storage>(storage: &S, place: u64, region: u64) -> Vec<Place> {
+    let mut places = Vec::new();
+    if region < place * SLOTS * BANKS * COPIES {
+        return places;
+    }
+    let mut buffer = Aligned::default();
+    for copy in 0..COPIES {
+        let first = superblock_offset(place, region, 0, copy);
+        buffer.resize(usize::try_from(place * SLOTS * BANKS).expect("at most 512 KiB"));
+        let whole = storage.read_at(first, &mut buffer).is_ok();
+        for index in 0..SLOTS * BANKS {
+            let offset = superblock_offset(place, region, index, copy);
+            let at = usize::try_from(index * place).expect("at most 512 KiB");
+            let bytes = &mut buffer[at..][..usize::try_from(place).expect("at most 64 KiB")];
+            let readable = whole || storage.read_at(offset, bytes).is_ok();
+            let found = if readable {
+                Superblock::parse(&bytes[..SUPERBLOCK_BYTES], offset)
+            } else {
+                Found::Remains
+            };
+            places.push(Place { offset, found });
+        }
+    }
+    places
+}
+
+/// The one that counts, if there is any.
+pub(crate) fn choose(places: &[Place]) -> Result<Option<Superblock>, OpenError> {
+    let mut newest: Option<&Superblock> = None;
+    for place in places {
+        match &place.found {
+            Found::Nothing | Found::Remains => {}
+            Found::Newer { major, features } => {
+                return Err(OpenError::NewerFormat {
+                    major: *major,
+                    features: *features,
+                });
+            }
+            Found::Whole(superblock) => {
+                let age = |superblock: &Superblock| (superblock.epoch, superblock.number);
+                match newest {
+                    Some(best) if age(best) > age(superblock) => {}
+                    Some(best) if age(best) == age(superblock) => {
+                        if *best != **superblock {
+                            return Err(OpenError::TwoOwners { epoch: best.epoch });
+                        }
+                    }
+                    _ => newest = Some(superblock),
+                }
+            }
+        }
+    }
+    Ok(newest.cloned())
+}

@@ -1,0 +1,169 @@
+//! Which checkpoint: the newest whose catalogue and chunks are whole.
+//!
+//! The catalogue that the superblock names first, else the one before it; in it the newest checkpoint, else the one
+//! before that, whose records are kept for this. Last, when nothing was ever cut off the log, no checkpoint at all.
+
+use super::{Frame, Note};
+use crate::buffer::Aligned;
+use crate::catalogue::{Catalogue, Chunk, Object};
+use crate::error::{Corrupt, OpenError};
+use crate::ids::Lsn;
+use crate::storage::Storage;
+use crate::sum::Sums;
+use crate::superblock::{CatalogueRef, Superblock};
+use crate::words::round_up;
+
+/// A checkpoint: the last record it covers, and its bytes.
+pub(crate) type State = (Lsn, Vec<u8>);
+
+pub(crate) struct Found {
+    pub(crate) catalogue: Catalogue,
+    /// It is the one that the superblock names first.
+    pub(crate) newest: bool,
+    /// The checkpoint that served.
+    pub(crate) state: Option<State>,
+}
+
+pub(crate) fn load<S: Storage>(
+    storage: &S,
+    shared: &Frame,
+    superblock: &Superblock,
+    notes: &mut Vec<Note>,
+) -> Result<Found, OpenError> {
+    let [newest, previous] = superblock.catalogues;
+    let Some(newest) = newest else {
+        let catalogue = Catalogue {
+            kept_from: Lsn(1),
+            ..Catalogue::default()
+        };
+        return Ok(Found {
+            catalogue,
+            newest: true,
+            state: None,
+        });
+    };
+    let mut first_error = None;
+    for (reference, is_newest) in [(Some(newest), true), (previous, false)] {
+        let Some(reference) = reference else { continue };
+        match from_catalogue(storage, shared, reference, notes) {
+            Ok((catalogue, state)) => {
+                if !is_newest {
+                    notes.push(Note::OlderCheckpoint {
+                        what: "the newest catalogue",
+                    });
+                }
+                return Ok(Found {
+                    catalogue,
+                    newest: is_newest,
+                    state,
+                });
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Err(first_error.expect("the newest was tried"))
+}
+
+fn from_catalogue<S: Storage>(
+    storage: &S,
+    shared: &Frame,
+    reference: CatalogueRef,
+    notes: &mut Vec<Note>,
+) -> Result<(Catalogue, Option<State>), OpenError> {
+    let catalogue = read_catalogue(storage, shared, reference)?;
+    let Some(state) = &catalogue.state else {
+        return Ok((catalogue, None));
+    };
+    let error = match read_object(storage, shared, state, "the newest checkpoint") {
+        Ok(bytes) => {
+            let state = (state.lsn, bytes);
+            return Ok((catalogue, Some(state)));
+        }
+        Err(error) => error,
+    };
+    if let Some(previous) = &catalogue.previous {
+        let bytes = read_object(storage, shared, previous, "both checkpoints")?;
+        notes.push(Note::OlderCheckpoint {
+            what: "the newest checkpoint",
+        });
+        let state = (previous.lsn, bytes);
+        return Ok((catalogue, Some(state)));
+    }
+    if catalogue.kept_from == Lsn(1) {
+        notes.push(Note::OlderCheckpoint {
+            what: "the only checkpoint",
+        });
+        return Ok((catalogue, None));
+    }
+    Err(error)
+}
+
+/// A catalogue, if its sums are those of the reference.
+pub(crate) fn read_catalogue<S: Storage>(
+    storage: &S,
+    shared: &Frame,
+    reference: CatalogueRef,
+) -> Result<Catalogue, OpenError> {
+    let layout = &shared.layout;
+    let offset = layout.catalogue(u64::from(reference.slot));
+    let bytes = reference.bytes.min(layout.format().catalogue_bytes);
+    let buffer = read_blocks(storage, shared, offset, bytes, "a catalogue")?;
+    let content = &buffer[..bytes as usize];
+    let seed = Catalogue::seed(layout, shared.id, reference.slot);
+    let whole = bytes == reference.bytes && Sums::of(seed, content) == reference.sums;
+    let parsed = whole.then(|| Catalogue::parse(content, layout)).flatten();
+    parsed.ok_or_else(|| damaged("the catalogue of checkpoints", offset, u64::from(bytes)))
+}
+
+/// The bytes of an object, if every chunk is whole.
+pub(crate) fn read_object<S: Storage>(
+    storage: &S,
+    shared: &Frame,
+    object: &Object,
+    what: &'static str,
+) -> Result<Vec<u8>, OpenError> {
+    let chunk_bytes = shared.layout.format().chunk_bytes;
+    let mut all = Vec::with_capacity(object.bytes as usize);
+    let mut left = object.bytes;
+    for chunk in &object.chunks {
+        let used = left.min(chunk_bytes);
+        left -= used;
+        let offset = shared.layout.chunk(chunk.index);
+        let buffer = read_blocks(storage, shared, offset, used, what)?;
+        let content = &buffer[..used as usize];
+        let seed = Chunk::seed(&shared.layout, shared.id, chunk.index);
+        if Sums::of(seed, content) != chunk.sums {
+            return Err(damaged(what, offset, u64::from(used)));
+        }
+        all.extend_from_slice(content);
+    }
+    Ok(all)
+}
+
+fn read_blocks<S: Storage>(
+    storage: &S,
+    shared: &Frame,
+    offset: u64,
+    bytes: u32,
+    what: &'static str,
+) -> Result<Aligned, OpenError> {
+    let length = round_up(u64::from(bytes), shared.layout.block());
+    let mut buffer = Aligned::zeroed(usize::try_from(length).expect("at most 1 MiB"));
+    storage
+        .read_at(offset, &mut buffer)
+        .map_err(|source| OpenError::Read {
+            what,
+            offset,
+            source,
+        })?;
+    Ok(buffer)
+}
+
+fn damaged(what: &str, offset: u64, bytes: u64) -> OpenError {
+    OpenError::Corrupt(Corrupt {
+        what: format!("{what} is damaged"),
+        range: offset..offset + bytes,
+        first_lost: Lsn(1),
+        later: None,
+    })
+}

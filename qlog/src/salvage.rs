@@ -1,0 +1,135 @@
+//! Copying what is good of a damaged log into a new one. The damaged one is only read.
+
+use crate::claim::{Claim, Fencing, Owner};
+use crate::error::{ClaimError, CreateError, OpenError, WriteError};
+use crate::ids::Lsn;
+use crate::layout::Format;
+use crate::log::create_from;
+use crate::recover::{Entry, Replay, open, roots};
+use crate::storage::Storage;
+
+/// What was copied.
+#[derive(Debug)]
+pub struct Salvaged {
+    /// The checkpoint's last record; none when there was none that could be read.
+    pub checkpoint: Option<Lsn>,
+    /// Records copied behind it.
+    pub records: u64,
+    /// The last record that was copied.
+    pub last: Lsn,
+    /// Why the log did not open; none when it was whole.
+    pub damage: Option<OpenError>,
+}
+
+/// Why nothing was copied, or not all that is good.
+#[derive(Debug, thiserror::Error)]
+pub enum SalvageError {
+    /// Nothing of the log can be read.
+    #[error(transparent)]
+    Source(OpenError),
+    /// The new log cannot be made.
+    #[error("the new log: {0}")]
+    Create(#[from] CreateError),
+    /// The new log cannot be opened.
+    #[error("the new log: {0}")]
+    Open(OpenError),
+    /// Nor claimed.
+    #[error("the new log: {0}")]
+    Claim(#[from] ClaimError),
+    /// Nor written.
+    #[error("the new log: {0}")]
+    Write(#[from] WriteError),
+}
+
+/// What could be read before the damage.
+#[derive(Default)]
+struct Prefix {
+    checkpoint: Option<(Lsn, Vec<u8>)>,
+    records: Vec<Vec<u8>>,
+    first: Option<Lsn>,
+}
+
+impl Replay for Prefix {
+    fn checkpoint(&mut self, upto: Lsn, state: &[u8]) {
+        self.checkpoint = Some((upto, state.to_vec()));
+    }
+
+    fn record(&mut self, entry: Entry<'_>) {
+        self.first.get_or_insert(entry.lsn);
+        self.records.push(entry.bytes.to_vec());
+    }
+}
+
+/// Reads the checkpoint of `from` and its records up to the first damage, and writes them to a new log in `to`, under
+/// the same numbers.
+///
+/// # Errors
+/// [`SalvageError`].
+pub fn salvage<S: Storage, T: Storage>(
+    from: &S,
+    to: T,
+    format: Format,
+) -> Result<Salvaged, SalvageError> {
+    let mut prefix = Prefix::default();
+    let cluster = roots::newest(from, &mut Vec::new())
+        .map_err(SalvageError::Source)?
+        .cluster;
+    let damage = match open(Ref(from), &mut prefix) {
+        Ok(_whole) => None,
+        Err(damage @ OpenError::Corrupt(_)) => Some(damage),
+        Err(error) => return Err(SalvageError::Source(error)),
+    };
+    let first = prefix.first.unwrap_or(
+        prefix
+            .checkpoint
+            .as_ref()
+            .map_or(Lsn(1), |(upto, _)| upto.next()),
+    );
+    create_from(&to, format, cluster, first, &mut |_done| {})?;
+    let new = open(to, &mut ()).map_err(SalvageError::Open)?;
+    let log = new.claim(Claim::new(Owner::default(), Fencing::Unfenced))?;
+    if let Some((_, state)) = &prefix.checkpoint {
+        log.checkpoint(Lsn(first.0 - 1), state)?;
+    }
+    let mut last = None;
+    for record in &prefix.records {
+        last = Some(log.append(record)?);
+    }
+    if let Some(last) = last {
+        log.commit(last).map_err(WriteError::Poisoned)?;
+    }
+    log.close()?;
+    let checkpoint = prefix.checkpoint.map(|(upto, _)| upto);
+    let records = prefix.records.len() as u64;
+    Ok(Salvaged {
+        checkpoint,
+        records,
+        last: Lsn(first.0 - 1 + records),
+        damage,
+    })
+}
+
+/// A storage that is borrowed.
+struct Ref<'a, S>(&'a S);
+
+impl<S: Storage> Storage for Ref<'_, S> {
+    fn region_bytes(&self) -> u64 {
+        self.0.region_bytes()
+    }
+
+    fn block_bytes(&self) -> u32 {
+        self.0.block_bytes()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_at(offset, buffer)
+    }
+
+    fn write_at(&self, _offset: u64, _bytes: &[u8]) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}

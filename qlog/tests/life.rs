@@ -1,0 +1,232 @@
+//! The life of a log: created, claimed, written, checkpointed, handed over, and found again.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use qlog::storage::MemoryStorage;
+use qlog::{
+    Claim, Cluster, Entry, Fencing, Format, Log, Lsn, Owner, Replay, Storage, WriteError, create,
+    open,
+};
+use std::sync::Arc;
+
+const REGION: usize = 1 << 20;
+
+#[derive(Default, Debug, PartialEq)]
+struct Seen {
+    checkpoint: Option<(u64, Vec<u8>)>,
+    records: Vec<(u64, Vec<u8>)>,
+}
+
+impl Replay for Seen {
+    fn checkpoint(&mut self, upto: Lsn, state: &[u8]) {
+        self.checkpoint = Some((upto.0, state.to_vec()));
+    }
+
+    fn record(&mut self, entry: Entry<'_>) {
+        self.records.push((entry.lsn.0, entry.bytes.to_vec()));
+    }
+}
+
+fn new_region() -> Arc<MemoryStorage> {
+    let storage = Arc::new(MemoryStorage::new(REGION, 4096));
+    let format = Format::for_region(REGION as u64, 4096).unwrap();
+    let cluster = Cluster {
+        name: "alpha".into(),
+        times: vec![1, 2],
+    };
+    create(&storage, format, cluster, &mut |_| {}).unwrap();
+    storage
+}
+
+fn claim(storage: &Arc<MemoryStorage>) -> (Seen, Log<Arc<MemoryStorage>>) {
+    let mut seen = Seen::default();
+    let found = open(Arc::clone(storage), &mut seen).unwrap();
+    let log = found
+        .claim(Claim::new(Owner { node: 1, key: 7 }, Fencing::Unfenced))
+        .unwrap();
+    (seen, log)
+}
+
+fn look(storage: &impl Storage) -> Seen {
+    let mut seen = Seen::default();
+    let _found = open(Borrowed(storage), &mut seen).unwrap();
+    seen
+}
+
+struct Borrowed<'a, S>(&'a S);
+
+impl<S: Storage> Storage for Borrowed<'_, S> {
+    fn region_bytes(&self) -> u64 {
+        self.0.region_bytes()
+    }
+    fn block_bytes(&self) -> u32 {
+        self.0.block_bytes()
+    }
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_at(offset, buffer)
+    }
+    fn write_at(&self, _: u64, _: &[u8]) -> std::io::Result<()> {
+        unreachable!("opening writes nothing")
+    }
+    fn flush(&self) -> std::io::Result<()> {
+        unreachable!("opening writes nothing")
+    }
+}
+
+#[test]
+fn what_was_acknowledged_is_found_after_a_power_cut() {
+    let storage = new_region();
+    let (seen, log) = claim(&storage);
+    assert_eq!(seen, Seen::default());
+    let mut written = Vec::new();
+    for number in 1..=300_u16 {
+        let record = vec![number.to_le_bytes()[0]; usize::from(number) * 37 % 700];
+        let lsn = log.append_durable(&record).unwrap();
+        assert_eq!(lsn, Lsn(u64::from(number)));
+        written.push((lsn.0, record));
+        assert_eq!(look(&storage.power_cut()).records, written);
+    }
+}
+
+#[test]
+fn large_records_and_batches_come_back() {
+    let storage = new_region();
+    let (_, log) = claim(&storage);
+    let max = log.layout().max_record_bytes() as usize;
+    log.append_durable(&vec![5; max]).unwrap();
+    let mut last = None;
+    for number in 0..40_u8 {
+        last = Some(log.append(&[number; 100]).unwrap());
+    }
+    log.commit(last.unwrap()).unwrap();
+    let seen = look(&storage.power_cut());
+    assert_eq!(seen.records.len(), 41);
+    assert_eq!(seen.records[0].1.len(), max);
+    assert!(matches!(
+        log.append(&vec![0; max + 1]),
+        Err(WriteError::TooLarge { .. })
+    ));
+}
+
+#[test]
+fn a_full_log_says_so_and_goes_on_after_a_checkpoint() {
+    let storage = new_region();
+    let (_, log) = claim(&storage);
+    let mut count = 0_u64;
+    for round in 0..20_u8 {
+        loop {
+            match log.append_durable(&[round; 1000]) {
+                Ok(_) => count += 1,
+                Err(WriteError::Full { .. }) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(log.position().wants_checkpoint);
+        let before = look(&storage.power_cut());
+        assert_eq!(before.records.last().unwrap().0, count);
+        log.checkpoint(Lsn(count), &[round; 5000]).unwrap();
+        let seen = look(&storage.power_cut());
+        assert_eq!(
+            seen,
+            Seen {
+                checkpoint: Some((count, vec![round; 5000])),
+                records: vec![]
+            }
+        );
+    }
+    assert!(count > 20 * 50, "{count}");
+}
+
+#[test]
+fn owner_after_owner_without_a_checkpoint_always_finds_a_segment() {
+    let storage = new_region();
+    let mut all = Vec::new();
+    for turn in 0..40_u64 {
+        let (seen, log) = claim(&storage);
+        assert_eq!(log.epoch().0, turn + 1);
+        assert_eq!(seen.records, all);
+        match log.append_durable(&turn.to_le_bytes()) {
+            Ok(lsn) => all.push((lsn.0, turn.to_le_bytes().to_vec())),
+            Err(WriteError::Full { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(all.len(), 2, "the ring of four keeps two for claims");
+    let (_, log) = claim(&storage);
+    log.checkpoint(Lsn(2), b"both").unwrap();
+    log.append_durable(b"and on").unwrap();
+}
+
+#[test]
+fn a_clean_close_and_a_parked_log_are_known_as_such() {
+    let storage = new_region();
+    let (_, log) = claim(&storage);
+    log.append_durable(b"one").unwrap();
+    log.close().unwrap();
+    assert_eq!(log.append(b"two"), Err(WriteError::Closed));
+    let found = open(Arc::clone(&storage), &mut ()).unwrap();
+    assert!(found.is_clean() && found.parked().is_none());
+    let (_, log) = claim(&storage);
+    let parked = log.park().unwrap();
+    assert_eq!((parked.epoch, parked.owner.key), (log.epoch(), 7));
+    let found = open(Arc::clone(&storage), &mut ()).unwrap();
+    assert_eq!(found.parked(), Some(parked));
+    let (_, _log) = claim(&storage);
+    assert_eq!(open(storage, &mut ()).unwrap().parked(), None);
+}
+
+#[test]
+fn objects_are_replaced_and_removed() {
+    let storage = new_region();
+    let (_, log) = claim(&storage);
+    log.put_object("disk", b"one").unwrap();
+    log.put_object("disk", &[2; 20_000]).unwrap();
+    log.put_object("name", b"three").unwrap();
+    assert!(log.remove_object("name").unwrap());
+    assert!(!log.remove_object("name").unwrap());
+    let found = open(storage.power_cut(), &mut ()).unwrap();
+    assert_eq!(found.object_names().collect::<Vec<_>>(), ["disk"]);
+    assert_eq!(found.object("disk").unwrap().unwrap(), [2; 20_000]);
+}
+
+#[test]
+fn the_older_owner_is_fenced_at_its_next_checkpoint() {
+    let storage = new_region();
+    let (_, first) = claim(&storage);
+    first.append_durable(b"first").unwrap();
+    let (_, second) = claim(&storage);
+    let refused = first.checkpoint(Lsn(1), b"state").unwrap_err();
+    assert!(matches!(refused, WriteError::Poisoned(poisoned) if poisoned.fenced));
+    assert!(first.append(b"more").is_err());
+    second.append_durable(b"second").unwrap();
+    let records: Vec<_> = look(&storage)
+        .records
+        .into_iter()
+        .map(|(_, bytes)| bytes)
+        .collect();
+    assert_eq!(records, [b"first".to_vec(), b"second".to_vec()]);
+}
+
+#[test]
+fn many_threads_commit_together() {
+    let storage = new_region();
+    let (_, log) = claim(&storage);
+    std::thread::scope(|scope| {
+        for thread in 0..8_u8 {
+            let log = &log;
+            scope.spawn(move || {
+                for number in 0..50_u8 {
+                    log.append_durable(&[thread, number]).unwrap();
+                }
+            });
+        }
+    });
+    let seen = look(&storage.power_cut());
+    assert_eq!(seen.records.len(), 400);
+    for thread in 0..8_u8 {
+        let own = seen.records.iter().filter(|(_, bytes)| bytes[0] == thread);
+        assert!(
+            own.map(|(_, bytes)| bytes[1]).eq(0..50),
+            "each thread's in its order"
+        );
+    }
+}
