@@ -137,6 +137,8 @@ pub(crate) enum What {
         /// The key that is preempted; null when nobody holds.
         victim: Option<String>,
     },
+    /// The disk has answered that with GOOD, which is not a win yet.
+    Taken,
     /// The old owner's writes are out of the way.
     Barrier {
         /// How: `abort`, `lun-reset`, `clear-task-set`, `settle-only`, `nvme`.
@@ -409,6 +411,7 @@ mod tests {
             What::Taking {
                 victim: Some(key()),
             },
+            What::Taken,
             What::Barrier {
                 by: "abort".to_owned(),
             },

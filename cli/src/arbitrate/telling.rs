@@ -84,6 +84,7 @@ fn arbitration(event: &Event, at: Instant, cluster: ClusterTag) -> What {
         Event::Taking { victim } => What::Taking {
             victim: victim.map(text),
         },
+        Event::Taken => What::Taken,
         Event::Barrier(kind) => What::Barrier {
             by: barrier(*kind).to_owned(),
         },

@@ -77,6 +77,7 @@ fn label(what: &What) -> Option<(&'static str, Style)> {
         What::WaitRestarted { .. } => ("waiting", WARN),
         What::Lost { .. } => ("lost", WARN),
         What::Taking { .. } => ("taking", STRONG),
+        What::Taken => ("taken", PLAIN),
         What::Barrier { .. } => ("barrier", PLAIN),
         What::Held { .. } => ("held", GOOD),
         What::Owner { .. } => ("OWNER", GOOD.bold()),
@@ -179,6 +180,7 @@ fn words(what: &What) -> String {
         }
         What::Taking { victim: Some(key) } => format!("nobody defended: preempting {key}"),
         What::Taking { victim: None } => "nobody holds the disk: reserving it".to_owned(),
+        What::Taken => "GOOD, and now to be read back".to_owned(),
         What::Barrier { by } => barrier(by),
         What::Held { key } => format!("the disk refuses everybody else{}", with(key.as_deref())),
         What::Owner { key } => {

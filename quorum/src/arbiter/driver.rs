@@ -279,6 +279,7 @@ impl Driver {
             | Event::WaitRestarted { .. }
             | Event::Lost { .. }
             | Event::Taking { .. }
+            | Event::Taken
             | Event::Barrier(_)
             | Event::Defended { .. }
             | Event::Removed { .. }

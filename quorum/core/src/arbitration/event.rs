@@ -111,6 +111,8 @@ pub enum Event {
         /// The key that is preempted.
         victim: Option<Key>,
     },
+    /// The disk has answered that take with GOOD. That is not a win yet: a read has to show it.
+    Taken,
     /// The old owner's writes are out of the way.
     Barrier(BarrierKind),
     /// The disk refuses everybody else; the log may be read.

@@ -153,6 +153,7 @@ pub(crate) fn event_word(event: &Event) -> String {
         Event::Taking { victim } => {
             format!("taking from {}", victim.map_or("nobody".into(), key_word))
         }
+        Event::Taken => "taken".into(),
         Event::Barrier(kind) => format!("barrier: {kind:?}"),
         Event::Held { key, proved_at } => format!(
             "HELD{}, proved at {}",

@@ -297,7 +297,10 @@ impl Persistent {
         let too_often = challenge.takes >= TAKES_MAX;
         let abort = matches!(verb, Verb::Preempt { abort: true, .. });
         match answer {
-            Answer::Done(_) => self.win(key, How::of(verb)),
+            Answer::Done(_) => {
+                self.desk.tell(Event::Taken);
+                self.win(key, How::of(verb));
+            }
             Answer::OutcomeUnknown(_) if guess => self.win(key, How::of(verb)),
             Answer::Conflict { holder } if too_often => self.lost(*holder, Some(registered_at)),
             Answer::Conflict { .. } | Answer::Attention(_) if !too_often => self.read_state(),

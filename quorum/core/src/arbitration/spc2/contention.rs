@@ -312,6 +312,7 @@ impl Spc2 {
         let once = self.desk.stands(Guard::Spc2ReserveOnce);
         match answer {
             Answer::Done(_) => {
+                self.desk.tell(Event::Taken);
                 self.phase = Phase::Win(Win::new());
                 self.win_next();
             }
