@@ -8,6 +8,7 @@
 //! | [`disk`] | the noun `disk` and its verbs |
 //! | [`arbitrate`] | take a disk, keep it, run a command while it is ours |
 //! | [`demo`] | the main job on an emulated disk |
+//! | [`contest`] | contenders and a target as processes, for the demo and the benches |
 //! | [`target`] | serve an emulated shared disk over iSCSI |
 //! | [`args`] | arguments as values: keys, types, durations, WWID prefixes |
 //! | [`exit`] | the exit codes, and how an answer of a disk becomes one with a message and a next step |
@@ -19,6 +20,7 @@ mod arbitrate;
 mod args;
 mod audit;
 mod clock;
+mod contest;
 mod demo;
 mod disk;
 mod exit;

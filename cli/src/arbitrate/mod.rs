@@ -87,7 +87,7 @@ pub(crate) struct Args {
     /// Use the watchdog even if it cannot be disarmed again
     #[arg(long, requires = "watchdog")]
     watchdog_nowayout_ok: bool,
-    /// Keep the locks and serials in this directory, as a host of its own would: emulated disks only
+    /// Keep the locks and serials in this directory, as a host of its own would: disks emulated here only
     #[arg(long, value_name = "DIR", hide = true)]
     host_files: Option<PathBuf>,
     /// Run this shell command once at ownership, without tying it to it

@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use quorum::arbiter::{Settings, WatchdogOptions, runtime_dir, state_dir};
 use quorum_core::arbitration::{Config, Mode, NodeNumber, Policy};
 use quorum_core::times::{Profile, Times};
-use scsi::disk::{Disk, Options, Purpose, Way};
+use scsi::disk::{Disk, Options, Path, Purpose, Way};
 use scsi::reservation::{Answer, Capabilities, Reply, Support, Verb};
 use scsi::reservations::Reservations;
 use std::path::PathBuf;
@@ -168,18 +168,29 @@ fn capabilities(disk: &mut Disk) -> Capabilities {
     disk.paths[0].reservations.capabilities()
 }
 
-/// Where the state and the locks are. Two hosts can be played on one only where no real disk is at stake.
+/// Where the state and the locks are. Two hosts can be played on one only where a nexus is not the host's: on
+/// an emulated disk, and in an iSCSI session over the loopback, whose initiator name each player has for itself.
 fn host_files(args: &Args, disk: &Disk) -> Result<(PathBuf, PathBuf), Failure> {
     let Some(dir) = &args.host_files else {
         return Ok((state_dir(), runtime_dir()));
     };
-    if disk.paths.iter().any(|path| path.way != Way::Emulated) {
+    if !disk.paths.iter().all(is_played) {
         return Err(Failure::usage(
-            "--host-files is for emulated disks: a lock elsewhere would not keep a second arbiter off",
+            "--host-files is for disks that are emulated on this host: a lock elsewhere would not keep a second \
+             arbiter off",
             "leave it out",
         ));
     }
     Ok((dir.join("state"), dir.join("run")))
+}
+
+fn is_played(path: &Path) -> bool {
+    let loopback = ["iscsi://127.", "iscsi://[::1]"];
+    match path.way {
+        Way::Emulated => true,
+        Way::Iscsi => loopback.iter().any(|start| path.name.starts_with(start)),
+        Way::SgIo | Way::IocPr | Way::Nvme => false,
+    }
 }
 
 /// A number of this machine, where none is given: the same at every start, and seldom another's.

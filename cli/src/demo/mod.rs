@@ -1,18 +1,19 @@
-//! `qctl demo`: the main job on an emulated disk. Three nodes contend, the owner is killed, the next one
-//! takes the disk; then it gives the disk back in good order, and the last one takes it.
+//! `qctl demo`: the main job in one command. An emulated target is served on the loopback, and three nodes
+//! contend for its disk over iSCSI; the owner is killed, the next one gives the disk back, the one after that
+//! is paused and comes back too late.
 //!
-//! The nodes are real `qctl arbitrate` processes, and what is printed is what they print; the demo itself
-//! kills, stops, writes through each node's nexus, and judges in the end.
+//! The target and the nodes are real processes, and what is printed is what they print; the demo itself sends
+//! signals, writes as a stranger and as the dead, and judges in the end.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`play`] | the acts, in order |
-//! | [`node`] | one contender: a process, its events, its nexus |
+//! | [`stage`] | the nodes, and what is heard of them, in the order in which it happened |
 //! | [`told`] | what the demo itself says |
 //! | [`verdict`] | what is checked of what happened |
 
-mod node;
 mod play;
+mod stage;
 mod told;
 mod verdict;
 
@@ -25,8 +26,8 @@ use told::Told;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  qctl demo                     needs no disk and no root, and takes about ten seconds
-  qctl demo --profile fast      the same with a takeover in well under a second
+  qctl demo                     needs no disk and no root, and takes about fifteen seconds
+  qctl demo --profile fast      the same with takeovers in well under a second
   qctl --json demo              the nodes' events (schema arbitrate) and the demo's own (schema demo)
 
 Ends with 0 when every check passed, else with 36.")]

@@ -2,6 +2,7 @@
 
 use super::verdict::Verdict;
 use crate::clock::Moment;
+use crate::contest::phases::{NAMES, Phases};
 use crate::output::{BAD, FAINT, GOOD, Report, STRONG};
 use serde::Serialize;
 use serde_json::Value;
@@ -22,8 +23,8 @@ pub(super) struct Told {
 pub(super) enum What {
     /// It begins.
     Began {
-        /// The emulated disk's file.
-        file: String,
+        /// What initiators name the disk.
+        url: String,
         /// How many nodes.
         nodes: usize,
         /// The profile's name.
@@ -34,19 +35,36 @@ pub(super) enum What {
         /// What is done, and to which node.
         text: String,
     },
-    /// A node was killed.
-    Killed {
+    /// A signal was sent to a node's process.
+    Signal {
+        /// Whose.
+        node: u8,
+        /// Its name.
+        signal: String,
+    },
+    /// A node whose process had ended has a new one.
+    Restarted {
         /// Which.
         node: u8,
     },
-    /// A write through a node's nexus.
+    /// A write.
     Write {
-        /// Whose nexus.
-        node: u8,
+        /// Over whose nexus.
+        over: String,
         /// The SAM status.
         status: String,
         /// It was performed.
         performed: bool,
+    },
+    /// Where the time of a takeover went.
+    Takeover {
+        /// The owner that was lost.
+        from: u8,
+        /// The next one.
+        by: u8,
+        /// The phases.
+        #[serde(flatten)]
+        phases: Phases,
     },
     /// The end.
     Verdict(Verdict),
@@ -96,26 +114,32 @@ impl Report for Line<'_> {
     fn text(&self, page: &mut dyn Write) -> io::Result<()> {
         match &self.told.what {
             What::Began {
-                file,
+                url,
                 nodes,
                 profile,
             } => {
                 writeln!(
                     page,
-                    "{STRONG}{nodes} nodes and one quorum disk{STRONG:#} {FAINT}(emulated in {file}, profile \
-                     {profile}; what repeats is told once, --json has all){FAINT:#}"
+                    "{STRONG}{nodes} nodes and one quorum disk{STRONG:#} {FAINT}({url}, profile {profile}; what \
+                     repeats is told once, --json has all){FAINT:#}"
                 )
             }
             What::Act { text } => writeln!(page, "\n{STRONG}{text}{STRONG:#}"),
-            What::Killed { node } => {
+            What::Signal { node, signal } => {
                 self.offset(page)?;
-                writeln!(
-                    page,
-                    "{BAD}node {node}  killed      SIGKILL, without a word{BAD:#}"
-                )
+                let (label, words) = match signal.as_str() {
+                    "SIGKILL" => ("killed", "SIGKILL, without a word"),
+                    "SIGSTOP" => ("paused", "SIGSTOP: not one of its threads runs"),
+                    _ => ("continued", "SIGCONT: for its program no time has passed"),
+                };
+                writeln!(page, "{BAD}node {node}  {label:<11} {words}{BAD:#}")
+            }
+            What::Restarted { node } => {
+                self.offset(page)?;
+                writeln!(page, "node {node}  started     as a new process")
             }
             What::Write {
-                node,
+                over,
                 status,
                 performed,
             } => {
@@ -123,8 +147,12 @@ impl Report for Line<'_> {
                 let style = if *performed { GOOD } else { BAD };
                 writeln!(
                     page,
-                    "{FAINT}disk{FAINT:#}    write       over node {node}'s nexus: {style}{status}{style:#}"
+                    "{FAINT}disk{FAINT:#}    write       over {over}: {style}{status}{style:#}"
                 )
+            }
+            What::Takeover { phases, .. } => {
+                self.offset(page)?;
+                takeover(page, phases)
             }
             What::Verdict(verdict) => verdict.text(page),
         }
@@ -135,5 +163,28 @@ impl Line<'_> {
     fn offset(&self, page: &mut dyn Write) -> io::Result<()> {
         let offset = crate::arbitrate::timeline::offset(self.told.at_ns(), self.began_ns);
         write!(page, "{FAINT}{offset:>9}{FAINT:#}  ")
+    }
+}
+
+/// One line: every phase, and the sum.
+fn takeover(page: &mut dyn Write, phases: &Phases) -> io::Result<()> {
+    let parts: Vec<String> = NAMES
+        .iter()
+        .zip(phases.lengths())
+        .map(|(name, ms)| format!("{name} {}", short(ms)))
+        .collect();
+    let (held, owner) = (short(phases.held_ms), short(phases.owner_ms));
+    writeln!(
+        page,
+        "{STRONG}takeover{STRONG:#} in {STRONG}{held}{STRONG:#} held, {STRONG}{owner}{STRONG:#} owner: {}",
+        parts.join(", ")
+    )
+}
+
+fn short(ms: f64) -> String {
+    if ms < 10.0 {
+        format!("{ms:.1} ms")
+    } else {
+        format!("{ms:.0} ms")
     }
 }

@@ -1,13 +1,16 @@
 //! What is checked of what happened: safety, from the nodes' own words and from the medium.
 
-use super::play::{Played, SECOND};
-use crate::arbitrate::record::{What, ms};
+use super::play::{LAST_WORDS, Played, Struck, Written};
+use crate::arbitrate::record::{Record, What, ms};
 use crate::output::{BAD, FAINT, GOOD, STRONG};
 use scsi::wire::status::Status;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::Duration;
+
+/// Was the owner and lost it.
+const LOST: Option<i32> = Some(106);
 
 /// One check.
 #[derive(Clone, Debug, Serialize)]
@@ -32,6 +35,8 @@ pub(super) struct Verdict {
     takeover_owner_ms: Option<f64>,
     /// From the request to stop until the next one was the owner.
     handover_owner_ms: Option<f64>,
+    /// From SIGCONT until the owner that had been paused knew that it is none any more.
+    noticed_ms: Option<f64>,
 }
 
 /// One node's hold on the disk: from its first clean round to its end.
@@ -50,8 +55,9 @@ pub(super) fn judge(played: &Played) -> Verdict {
     let mut checks = vec![
         one_at_a_time(&terms),
         no_key_twice(&terms),
-        living_owners_write(played),
-        dead_owner_refused(played),
+        stranger_refused(played),
+        dead_owner_refused(played, &terms),
+        paused_owner_notices(played),
         nothing_left(played),
     ];
     if let Some(why) = &played.cut_short {
@@ -66,23 +72,31 @@ pub(super) fn judge(played: &Played) -> Verdict {
         let nanoseconds = to?.checked_sub(from?)?;
         Some(ms(Duration::from_nanos(nanoseconds)))
     };
-    let killed = played.killed.map(|(_, at)| at);
-    let asked = played
-        .records
-        .iter()
-        .find(|record| matches!(record.what, What::Signal { .. }))
-        .map(|record| record.monotonic_ns);
+    let killed = played.takeovers.first();
+    let asked = first(played, 0, |what| matches!(what, What::Signal { .. }));
+    let continued = played.continued.map(|(at, _)| at);
     Verdict {
         passed: checks.len() - failed,
         failed,
-        takeover_held_ms: since(killed, terms.get(1).map(|term| term.held_ns)),
-        takeover_owner_ms: since(killed, terms.get(1).and_then(|term| term.owner_ns)),
+        takeover_held_ms: killed.map(|phases| phases.held_ms),
+        takeover_owner_ms: killed.map(|phases| phases.owner_ms),
         handover_owner_ms: since(asked, terms.get(2).and_then(|term| term.owner_ns)),
+        noticed_ms: since(continued, noticed(played).map(|record| record.monotonic_ns)),
         checks,
     }
 }
 
-/// The terms, by the time at which the disk was held. A killed node's ends with its death.
+/// When something of this kind happened first, after that time.
+fn first(played: &Played, after_ns: u64, wanted: fn(&What) -> bool) -> Option<u64> {
+    let times = played
+        .records
+        .iter()
+        .filter(|record| record.monotonic_ns >= after_ns && wanted(&record.what))
+        .map(|record| record.monotonic_ns);
+    times.min()
+}
+
+/// The terms, by the time at which the disk was held. A killed or paused node's ends when it was struck.
 fn terms(played: &Played) -> Vec<Term> {
     let mut records: Vec<_> = played.records.iter().collect();
     records.sort_by_key(|record| record.monotonic_ns);
@@ -103,22 +117,30 @@ fn terms(played: &Played) -> Vec<Term> {
         else {
             continue;
         };
-        if matches!(record.what, What::Owner { .. }) {
+        let struck_ns = struck(played, own);
+        if struck_ns.is_some_and(|at_ns| at_ns <= record.monotonic_ns) {
+            own.ended_ns = struck_ns;
+        } else if matches!(record.what, What::Owner { .. }) {
             own.owner_ns = Some(record.monotonic_ns);
-        }
-        // Asked to stop it is still the owner; it is over when the disk is free, or the proof is void.
-        if matches!(record.what, What::Stopped { .. } | What::Fenced { .. }) {
+        } else if matches!(record.what, What::Stopped { .. } | What::Fenced { .. }) {
+            // Asked to stop it is still the owner; it is over when the disk is free, or the proof is void.
             own.ended_ns = Some(record.monotonic_ns);
         }
     }
-    if let Some((node, at)) = played.killed {
-        for term in &mut terms {
-            if term.node == node && term.ended_ns.is_none() {
-                term.ended_ns = Some(at);
-            }
-        }
+    for term in &mut terms {
+        term.ended_ns = term.ended_ns.or_else(|| struck(played, term));
     }
     terms
+}
+
+/// When its process was killed or paused.
+fn struck(played: &Played, term: &Term) -> Option<u64> {
+    [played.killed, played.paused]
+        .into_iter()
+        .flatten()
+        .filter(|struck| struck.node == term.node && struck.at_ns >= term.held_ns)
+        .map(|struck| struck.at_ns)
+        .min()
 }
 
 fn one_at_a_time(terms: &[Term]) -> Check {
@@ -131,7 +153,7 @@ fn one_at_a_time(terms: &[Term]) -> Check {
         .collect();
     Check {
         name: "one owner at a time",
-        passed: overlap.is_none() && owners.len() >= 3,
+        passed: overlap.is_none() && owners.len() == 4,
         seen: match overlap {
             None => owners.join(", then "),
             Some(pair) => format!(
@@ -151,27 +173,72 @@ fn no_key_twice(terms: &[Term]) -> Check {
     }
 }
 
-fn living_owners_write(played: &Played) -> Check {
-    let writes = [played.writes.first_owner, played.writes.second_owner];
+fn stranger_refused(played: &Played) -> Check {
+    let stranger = played.writes.stranger;
     Check {
-        name: "a living owner's write is performed",
-        passed: writes == [Some(Status::GOOD); 2],
-        seen: writes.map(words).join(", then "),
+        name: "a stranger's write is refused",
+        passed: is_refused(stranger),
+        seen: words(stranger),
     }
 }
 
-fn dead_owner_refused(played: &Played) -> Check {
-    let status = played.writes.dead_owner;
-    let reads = played.writes.reads.as_deref();
+/// Until it was deposed the disk was the dead one's; what it had in flight may be performed till then.
+fn dead_owner_refused(played: &Played, terms: &[Term]) -> Check {
+    let writes = &played.writes;
+    let deposed_ns = terms.get(1).map(|term| term.held_ns);
+    let before = writes.last_words.is_some_and(|written| {
+        written.status == Status::GOOD || deposed_ns.is_some_and(|at| at <= written.at_ns)
+    });
+    let reads = writes.reads.as_deref().unwrap_or_default();
+    let only_then = reads == LAST_WORDS || !before;
     Check {
         name: "the dead owner's late write is refused",
-        passed: status == Some(Status::RESERVATION_CONFLICT) && reads == Some(SECOND),
+        passed: before && is_refused(writes.dead) && only_then,
         seen: format!(
-            "{}; the block reads \"{}\"",
-            words(status),
-            reads.unwrap_or_default()
+            "before the takeover {}, after it {}; the block reads \"{reads}\"",
+            words(writes.last_words),
+            words(writes.dead)
         ),
     }
+}
+
+fn paused_owner_notices(played: &Played) -> Check {
+    let (at_ns, code) = played.continued.unwrap_or((u64::MAX, None));
+    let node = played.paused.map(|struck| struck.node);
+    let acted = played.records.iter().any(|record| {
+        let acts = matches!(
+            record.what,
+            What::Held { .. } | What::Owner { .. } | What::Defended { .. } | What::Retaken { .. }
+        );
+        acts && Some(record.node) == node && record.monotonic_ns >= at_ns
+    });
+    let unchanged = played.writes.reads.as_deref() == Some(LAST_WORDS);
+    let medium = if unchanged { "unchanged" } else { "CHANGED" };
+    Check {
+        name: "a paused owner notices, and has written nothing",
+        passed: code == LOST
+            && !acted
+            && noticed(played).is_some()
+            && unchanged
+            && is_refused(played.writes.paused),
+        seen: format!(
+            "ended with {}; its nexus: {}; the block is {medium}",
+            code.map_or_else(|| "nothing".to_owned(), |code| code.to_string()),
+            words(played.writes.paused)
+        ),
+    }
+}
+
+/// The first word of the paused owner, after it was continued, that it is none any more.
+fn noticed(played: &Played) -> Option<&Record> {
+    let Struck { node, .. } = played.paused?;
+    let (continued_ns, _) = played.continued?;
+    let told = played.records.iter().filter(|record| {
+        record.node == node
+            && record.monotonic_ns >= continued_ns
+            && matches!(record.what, What::Fenced { .. } | What::Stopped { .. })
+    });
+    told.min_by_key(|record| record.monotonic_ns)
 }
 
 fn nothing_left(played: &Played) -> Check {
@@ -200,8 +267,15 @@ fn nothing_left(played: &Played) -> Check {
     }
 }
 
-fn words(status: Option<Status>) -> String {
-    status.map_or_else(|| "never tried".to_owned(), |status| status.to_string())
+fn is_refused(written: Option<Written>) -> bool {
+    written.is_some_and(|written| written.status == Status::RESERVATION_CONFLICT)
+}
+
+fn words(written: Option<Written>) -> String {
+    written.map_or_else(
+        || "never tried".to_owned(),
+        |written| written.status.to_string(),
+    )
 }
 
 impl Verdict {
@@ -222,7 +296,7 @@ impl Verdict {
             let (name, seen) = (check.name, &check.seen);
             writeln!(
                 page,
-                "  {style}{mark:<6}{style:#} {name:<40} {FAINT}{seen}{FAINT:#}"
+                "  {style}{mark:<6}{style:#} {name:<47} {FAINT}{seen}{FAINT:#}"
             )?;
         }
         writeln!(page)?;
@@ -240,6 +314,12 @@ impl Verdict {
                 page,
                 "  a disk that was given back had a new owner after {STRONG}{:.2} s{STRONG:#}",
                 owner / 1000.0
+            )?;
+        }
+        if let Some(noticed) = self.noticed_ms {
+            writeln!(
+                page,
+                "  an owner that had been paused knew {STRONG}{noticed:.1} ms{STRONG:#} after it came back"
             )?;
         }
         let style = if self.failed == 0 { GOOD } else { BAD };
