@@ -94,7 +94,7 @@ pub fn iscsi_target(data: &[u8]) -> bool {
     };
     let mut target = Target::new(settings, backend);
     let mut now = Duration::ZERO;
-    let Some(id) = target.accept(now, "127.0.0.1:3260".to_owned(), [7; 32]) else {
+    let Some(id) = target.accept(now, vec!["127.0.0.1:3260".to_owned()], [7; 32]) else {
         return false;
     };
     let mut decoder = decoder(Digests::default());

@@ -57,8 +57,8 @@ impl Target {
             wishes: Settings::wishes(),
         };
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut server = Server::listen(any_port, settings, backend).unwrap();
-        let port = server.address().unwrap().port();
+        let mut server = Server::listen(&[any_port], settings, backend).unwrap();
+        let port = server.addresses()[0].port();
         let (stop, stopped) = UnixStream::pair().unwrap();
         let thread = std::thread::spawn(move || server.serve(&stopped).unwrap());
         Self {

@@ -37,6 +37,7 @@ pub(super) struct Setup {
 pub(super) fn setup(args: &Args, context: &Context) -> Result<Setup, Failure> {
     let mut disk = open(args, context)?;
     refuse_in_use(&disk)?;
+    refuse_attached(&disk)?;
     let (mode, why) = mode(args, &mut disk)?;
     let times = args.profile.0.times(mode);
     let mut remarks = std::mem::take(&mut disk.remarks);
@@ -113,6 +114,26 @@ fn refuse_in_use(disk: &Disk) -> Result<(), Failure> {
         format!("not started, nothing was sent: {}", uses.join("; ")),
         "free it first (umount, swapoff, vgchange -an, mdadm --stop) and keep it from being used at boot; CMD \
          is what mounts it, once the disk is ours",
+    ))
+}
+
+/// What goes through a block node goes through the kernel's nexus: neither fenced with ours nor registered with it, and
+/// on a loss nothing stops it.
+fn refuse_attached(disk: &Disk) -> Result<(), Failure> {
+    let [first, ..] = disk.attached.as_slice() else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        Exit::Unsafe,
+        format!(
+            "not started, nothing was changed: the same disk is also attached to this host as {}; a disk that is \
+             arbitrated over iscsi:// is used over that session alone",
+            disk.attached.join(", ")
+        ),
+        format!(
+            "arbitrate over the block device ({first}), or detach it (iscsiadm --logout); if they are two disks, give \
+             them different names at their targets"
+        ),
     ))
 }
 
@@ -304,6 +325,17 @@ mod tests {
             assert_eq!(failure.exit, Exit::Unsafe);
             assert!(failure.message.contains(&usage.to_string()));
         }
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_is_also_a_block_device_of_this_host_is_refused_with_107_and_named() {
+        let (directory, mut disk) = disk("arbitrate-attached");
+        assert!(refuse_attached(&disk).is_ok());
+        disk.attached = vec!["/dev/sdb".to_owned(), "/dev/sdc".to_owned()];
+        let failure = refuse_attached(&disk).unwrap_err();
+        assert_eq!(failure.exit, Exit::Unsafe);
+        assert!(failure.message.contains("/dev/sdb, /dev/sdc"));
         std::fs::remove_dir_all(directory).unwrap();
     }
 }

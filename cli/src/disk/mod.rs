@@ -9,6 +9,7 @@
 //! | the rest | one file, or folder, for each verb |
 
 pub(crate) mod capabilities;
+mod capacity;
 pub(crate) mod change;
 mod check;
 pub(crate) mod condition;

@@ -37,6 +37,7 @@ impl Args {
             }
         };
         let (admission, drained) = super::condition::admission(&mut session, 0);
+        super::capacity::complete(&mut session);
         met.extend(drained);
         let persistent = session.read();
         let persistent = persistent.map_err(|why| {

@@ -46,9 +46,9 @@ pub(crate) struct Args {
     /// The size of the disk, with its unit (64MiB, 1GiB); needed when the file is made
     #[arg(long, value_name = "SIZE", value_parser = size)]
     size: Option<u64>,
-    /// Where to listen: an address, with a port if it is not 3260
+    /// Where to listen: an address, with a port if it is not 3260; may be repeated
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
-    listen: SocketAddr,
+    listen: Vec<SocketAddr>,
     /// The target's name
     #[arg(long, value_name = "NAME", default_value = NAME, value_parser = iqn)]
     iqn: String,
@@ -142,16 +142,17 @@ impl Args {
             wishes: Settings::wishes(),
         };
         let open_to_all = settings.keyring.initiators.is_empty();
-        let mut server = Server::listen(self.listen, settings, backend).map_err(serve_failure)?;
+        let mut server = Server::listen(&self.listen, settings, backend).map_err(serve_failure)?;
         let listening = Listening {
-            address: server.address().map_err(serve_failure)?,
+            addresses: server.addresses().to_owned(),
             args: &self,
             chap: !open_to_all,
         };
-        if open_to_all && !self.listen.ip().is_loopback() {
-            context.output.message(
-                "warning: whoever can reach this address can take the disk: there is no --chap-file",
-            );
+        let beyond = self.listen.iter().find(|portal| !portal.ip().is_loopback());
+        if let Some(portal) = beyond.filter(|_| open_to_all) {
+            context.output.message(&format!(
+                "warning: whoever can reach {portal} can take the disk: there is no --chap-file",
+            ));
         }
         context.output.event(&listening)?;
         server.serve(&stop).map_err(serve_failure)?;
@@ -239,14 +240,15 @@ fn serve_failure(error: ServeError) -> Failure {
 
 /// What is served, and where.
 struct Listening<'a> {
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     args: &'a Args,
     chap: bool,
 }
 
 impl Listening<'_> {
     fn url(&self) -> String {
-        format!("iscsi://{}/{}/0", self.address, self.args.iqn)
+        let portals: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        format!("iscsi://{}/{}/0", portals.join(","), self.args.iqn)
     }
 }
 

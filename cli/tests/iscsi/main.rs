@@ -9,5 +9,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod arbitration;
+mod portals;
 mod serving;
 mod world;

@@ -57,6 +57,15 @@ fn whatever_is_wrong_with_a_url_has_its_own_message_and_code() {
 }
 
 #[test]
+fn the_size_of_a_disk_is_shown_although_no_kernel_tells_it() {
+    let disk = Disk::ours(&[]);
+    let (code, document, said) = disk.folder.run(1, &["disk", "show", &disk.url]);
+    assert_eq!(code, Some(0), "{document} {said}");
+    assert_eq!(document["disk"]["block_bytes"], 512);
+    assert_eq!(document["disk"]["size_bytes"], 8 << 20);
+}
+
+#[test]
 fn chap_lets_in_who_knows_the_secret() {
     let folder = Folder::new();
     let secrets = |name: &str, text: &str, mode| {

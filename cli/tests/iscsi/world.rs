@@ -95,7 +95,10 @@ impl Running {
             let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
                 panic!("no {event} in {:#?}", self.seen);
             };
-            let value: Value = serde_json::from_str(&line).unwrap();
+            let Ok(value) = serde_json::from_str::<Value>(&line) else {
+                let rest: Vec<String> = self.lines.iter().collect();
+                panic!("{line}{} after {:#?}", rest.concat(), self.seen);
+            };
             self.seen.push(value.clone());
             if value["event"] == event {
                 return value;

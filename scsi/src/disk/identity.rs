@@ -53,6 +53,8 @@ pub struct Identity {
     pub serial: Option<String>,
     /// The world-wide name: `naa.…`, `eui.…`, `t10.…`, `uuid.…`. Equal for every path to the disk.
     pub wwid: Option<String>,
+    /// Every world-wide name that the unit has, the one above among them; none where only that one is known.
+    pub names: Vec<String>,
     /// How it is attached: `iscsi`, `fc`, `sas`, `loop`, `tcp`, `emulated`, …
     pub transport: Option<String>,
     /// Where it is attached.

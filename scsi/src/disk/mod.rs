@@ -95,6 +95,9 @@ pub struct Disk {
     pub paths: Vec<Path>,
     /// What on this host uses it, by any of its nodes. Other hosts cannot be seen.
     pub usages: Vec<Usage>,
+    /// Where the disk is reached past the kernel (`iscsi://`): the block nodes by which this host's kernel
+    /// reaches the same unit as well. What goes through them goes through another nexus.
+    pub attached: Vec<String>,
     /// What the user should know about the way in (a path that was left out, a way with fewer verbs).
     pub remarks: Vec<String>,
 }
@@ -204,7 +207,10 @@ fn open_emulated(name: &str, _options: &Options<'_>) -> Result<Disk, OpenError> 
 
 #[cfg(feature = "initiator")]
 fn open_iscsi(name: &str, options: &Options<'_>) -> Result<Disk, OpenError> {
-    crate::iscsi::initiator::open_disk(name, options)
+    let disk = crate::iscsi::initiator::open_disk(name, options)?;
+    #[cfg(feature = "linux")]
+    let disk = crate::linux::with_attached(disk, &crate::linux::Roots::default());
+    Ok(disk)
 }
 
 #[cfg(not(feature = "initiator"))]

@@ -30,6 +30,7 @@ pub(crate) fn open_disk(name: &str, options: &Options<'_>) -> Result<Disk, OpenE
         identity: identity(unit.config()),
         paths: vec![path],
         usages: Vec::new(),
+        attached: Vec::new(),
         remarks: vec![format!(
             "emulated, behaviour {}: what holds here holds between the processes of this host",
             unit.config().behaviour
@@ -40,6 +41,7 @@ pub(crate) fn open_disk(name: &str, options: &Options<'_>) -> Result<Disk, OpenE
 fn identity(config: &Config) -> Identity {
     let text = |field: &[u8]| Some(String::from_utf8_lossy(field).trim_end().to_owned());
     Identity {
+        names: Vec::new(),
         vendor: text(VENDOR),
         model: text(PRODUCT),
         revision: text(REVISION),

@@ -17,14 +17,17 @@ pub(super) fn of_scsi(disk: &ScsiDisk, roots: &Roots) -> Identity {
     let attribute = |name: &str| sysfs::text(&device.join(name));
     let page = |name: &str| sysfs::bytes(&device.join(name));
     let serial = page("vpd_pg80").and_then(|page| Some(UnitSerial::parse(&page).ok()?.serial));
-    let named = page("vpd_pg83").and_then(|page| DeviceIdentification::parse(&page).ok()?.wwid());
+    let named = page("vpd_pg83")
+        .and_then(|page| DeviceIdentification::parse(&page).ok())
+        .unwrap_or_default();
     let (block_count, block_bytes) = size(disk.block.as_deref(), roots);
     Identity {
         vendor: attribute("vendor"),
         model: attribute("model"),
         revision: attribute("rev"),
         serial: serial.filter(|serial| !serial.is_empty()),
-        wwid: attribute("wwid").or(named),
+        wwid: attribute("wwid").or_else(|| named.wwid()),
+        names: named.names(),
         transport: transport(device),
         address: sysfs::name_of(device).and_then(|name| Address::parse(&name)),
         block_count,
@@ -58,6 +61,7 @@ pub(super) fn of_nvme(block: &str, roots: &Roots) -> Identity {
         revision: attribute("firmware_rev"),
         serial: attribute("serial"),
         wwid: sysfs::text(&namespace.join("wwid")),
+        names: Vec::new(),
         transport: attribute("transport").map(|transport| format!("nvme-{transport}")),
         address: None,
         block_count,

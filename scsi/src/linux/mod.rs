@@ -37,4 +37,4 @@ pub use open::open;
 pub use privileges::Privileges;
 pub use sg_io::SgIo;
 pub use sysfs::Roots;
-pub use users::{block_nodes, of_wwid as usages_of_wwid};
+pub use users::{block_nodes, with_attached};

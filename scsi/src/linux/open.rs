@@ -76,6 +76,7 @@ impl Host<'_> {
             identity: identity::of_scsi(disk, self.roots),
             paths: vec![path],
             usages: users::of_scsi(disk, self.roots),
+            attached: Vec::new(),
             remarks,
         })
     }
@@ -244,6 +245,7 @@ impl Host<'_> {
             identity: identity::of_map(map, paths, self.roots),
             paths: opened,
             usages: users::of_map(map, paths, self.roots),
+            attached: Vec::new(),
             remarks,
         }
     }
@@ -283,6 +285,7 @@ impl Host<'_> {
             identity: identity::of_nvme(block, self.roots),
             paths: vec![path],
             usages: users::of_nvme(block, self.roots),
+            attached: Vec::new(),
             remarks: Vec::new(),
         })
     }

@@ -2,10 +2,12 @@
 
 use super::resolve::{Found, Node, classify, disk_of_block, resolve};
 use super::*;
-use crate::disk::{Address, OpenError, Options, Usage, UsageKind};
+use crate::disk::{Address, Disk, Identity, OpenError, Options, Usage, UsageKind};
 use crate::reservation::NexusId;
 use crate::wire::transport_id::TransportId;
-use crate::wire::vpd::UnitSerial;
+use crate::wire::vpd::{
+    Association, Designator, DesignatorValue, DeviceIdentification, UnitSerial,
+};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -505,10 +507,61 @@ fn a_loop_of_holders_ends() {
 fn a_disk_reached_past_the_kernel_is_found_by_its_wwid() {
     let tree = Tree::new("wwid");
     two_paths(&tree);
-    let (nodes, usages) = usages_of_wwid("naa.1", &tree.roots());
-    assert_eq!(nodes, ["/dev/sdb", "/dev/sdc"]);
-    assert!(usages.is_empty());
-    assert!(usages_of_wwid("naa.2", &tree.roots()).0.is_empty());
+    let attached = |wwid: &str| {
+        let disk = over_iscsi(Identity {
+            wwid: Some(wwid.to_owned()),
+            ..Identity::default()
+        });
+        with_attached(disk, &tree.roots())
+    };
+    assert_eq!(attached("naa.1").attached, ["/dev/sdb", "/dev/sdc"]);
+    assert!(attached("naa.1").usages.is_empty());
+    assert!(attached("naa.2").attached.is_empty());
+    let nameless = over_iscsi(Identity::default());
+    assert!(with_attached(nameless, &tree.roots()).attached.is_empty());
+}
+
+#[test]
+fn a_disk_reached_past_the_kernel_is_found_by_any_of_its_names_and_its_users_are_told() {
+    let tree = Tree::new("names");
+    tree.scsi(TCM, "2:0:1:0", "sdb", "8:16", "t10.LIO-ORG d0:LAB0001");
+    let name = |naa: [u8; 16]| Designator::new(Association::Unit, DesignatorValue::Naa16(naa));
+    let port = DesignatorValue::RelativeTargetPort(1);
+    let page = DeviceIdentification {
+        designators: vec![name([0x60; 16]), Designator::new(Association::Port, port)],
+    };
+    tree.file(&format!("sys/devices/{TCM}/2:0:1:0/vpd_pg83"), page.emit());
+    tree.file(
+        "proc/self/mountinfo",
+        "22 1 8:16 / /srv rw - ext4 /dev/sdb rw\n",
+    );
+    let seen = |names: Vec<String>| {
+        let disk = over_iscsi(Identity {
+            wwid: names.first().cloned(),
+            names,
+            ..Identity::default()
+        });
+        with_attached(disk, &tree.roots())
+    };
+    let same = seen(vec!["another".to_owned(), page.names()[0].clone()]);
+    assert_eq!(same.attached, ["/dev/sdb"]);
+    assert_eq!(texts(&same.usages), ["/dev/sdb is mounted on /srv (ext4)"]);
+    let other = DeviceIdentification {
+        designators: vec![name([0x61; 16])],
+    };
+    assert!(seen(other.names()).attached.is_empty());
+}
+
+/// A disk that the kernel has no part in.
+fn over_iscsi(identity: Identity) -> Disk {
+    Disk {
+        name: "iscsi://host/iqn.disk/0".to_owned(),
+        identity,
+        paths: Vec::new(),
+        usages: Vec::new(),
+        attached: Vec::new(),
+        remarks: Vec::new(),
+    }
 }
 
 // The list, and privileges.

@@ -13,7 +13,8 @@
 
 use super::resolve::{self, Found, ScsiDisk};
 use super::sysfs::{self, Roots};
-use crate::disk::{Usage, UsageKind};
+use crate::disk::{Disk, Identity, Usage, UsageKind};
+use crate::wire::vpd::DeviceIdentification;
 use std::collections::BTreeSet;
 
 /// Holders upon holders: deeper stacks do not exist, and a loop in sysfs must not hang.
@@ -50,14 +51,20 @@ pub(super) fn of_nvme(block: &str, roots: &Roots) -> Vec<Usage> {
     usages(&nodes, roots)
 }
 
-/// Who uses the disk with this WWID, if this host sees it at all: for a disk that is reached without the
-/// kernel (`iscsi://`) and may be attached here as well.
+/// A disk that is reached past the kernel (`iscsi://`), with the nodes by which the kernel reaches it as well, and
+/// who uses those. Every name of the unit counts: which of them the kernel shows differs between kernels.
 #[must_use]
-pub fn of_wwid(wwid: &str, roots: &Roots) -> (Vec<String>, Vec<Usage>) {
-    let nodes = nodes_with_wwid(wwid, roots);
-    let found = usages(&nodes, roots);
-    let nodes = nodes.iter().map(|node| roots.node(node)).collect();
-    (nodes, found)
+pub fn with_attached(mut disk: Disk, roots: &Roots) -> Disk {
+    let nodes = nodes_with_names(&disk.identity, roots);
+    disk.usages = usages(&nodes, roots);
+    disk.attached = nodes.iter().map(|node| roots.node(node)).collect();
+    if !disk.attached.is_empty() {
+        disk.remarks.push(format!(
+            "also attached to this host as {}: through another nexus, which this one does not fence",
+            disk.attached.join(", ")
+        ));
+    }
+    disk
 }
 
 /// Every block node by which this host can have written to the disk of this name: all its paths, their
@@ -101,16 +108,35 @@ pub fn block_nodes(name: &str, roots: &Roots) -> Vec<String> {
 }
 
 fn nodes_with_wwid(wwid: &str, roots: &Roots) -> BTreeSet<String> {
-    sysfs::names(&roots.sys.join("class/block"))
-        .into_iter()
+    whole_disks(roots)
+        .filter(|name| wwid_of(name, roots).as_deref() == Some(wwid))
+        .collect()
+}
+
+fn nodes_with_names(identity: &Identity, roots: &Roots) -> BTreeSet<String> {
+    let is_one =
+        |name: &String| identity.names.contains(name) || identity.wwid.as_ref() == Some(name);
+    whole_disks(roots)
         .filter(|name| {
-            let folder = roots.block(name);
-            // SCSI has it at the device, NVMe at the block device.
-            let own = sysfs::text(&folder.join("device/wwid"))
-                .or_else(|| sysfs::text(&folder.join("wwid")));
-            own.as_deref() == Some(wwid) && !folder.join("partition").exists()
+            let page = sysfs::bytes(&roots.block(name).join("device/vpd_pg83"));
+            let page = page.and_then(|page| DeviceIdentification::parse(&page).ok());
+            let names = page.unwrap_or_default().names();
+            wwid_of(name, roots).iter().chain(&names).any(is_one)
         })
         .collect()
+}
+
+/// Every block device but partitions.
+fn whole_disks(roots: &Roots) -> impl Iterator<Item = String> {
+    sysfs::names(&roots.sys.join("class/block"))
+        .into_iter()
+        .filter(|name| !roots.block(name).join("partition").exists())
+}
+
+/// SCSI has it at the device, NVMe at the block device.
+fn wwid_of(name: &str, roots: &Roots) -> Option<String> {
+    let folder = roots.block(name);
+    sysfs::text(&folder.join("device/wwid")).or_else(|| sysfs::text(&folder.join("wwid")))
 }
 
 fn usages(disks: &BTreeSet<String>, roots: &Roots) -> Vec<Usage> {

@@ -63,6 +63,7 @@ pub(crate) fn open_disk(name: &str, options: &Options<'_>) -> Result<Disk, OpenE
         identity: identity.unwrap_or_default(),
         paths,
         usages: Vec::new(),
+        attached: Vec::new(),
         remarks: remarks(options.purpose, &keyring),
     })
 }
@@ -203,7 +204,8 @@ impl Session<'_> {
         let mut page = |page| inquiry(Some(page)).ok().flatten();
         let serial = page(UNIT_SERIAL).and_then(|data| UnitSerial::parse(&data).ok());
         let named = page(DEVICE_IDENTIFICATION)
-            .and_then(|data| DeviceIdentification::parse(&data).ok()?.wwid());
+            .and_then(|data| DeviceIdentification::parse(&data).ok())
+            .unwrap_or_default();
         Ok(Identity {
             vendor: Some(standard.vendor),
             model: Some(standard.product),
@@ -211,7 +213,8 @@ impl Session<'_> {
             serial: serial
                 .map(|page| page.serial)
                 .filter(|serial| !serial.is_empty()),
-            wwid: named,
+            wwid: named.wwid(),
+            names: named.names(),
             transport: Some("iscsi".to_owned()),
             ..Identity::default()
         })

@@ -338,7 +338,7 @@ impl Login {
 pub(super) fn answer_text(
     request: &Pairs,
     target: &str,
-    address: &str,
+    portals: &[String],
     parameters: &mut Parameters,
 ) -> Pairs {
     let mut answers = Pairs::new();
@@ -346,7 +346,9 @@ pub(super) fn answer_text(
         match key {
             "SendTargets" if value.is_empty() || value == "All" || value == target => {
                 answers.push("TargetName", target);
-                answers.push("TargetAddress", format!("{address},{}", super::TARGET_PORT));
+                for portal in portals {
+                    answers.push("TargetAddress", format!("{portal},{}", super::TARGET_PORT));
+                }
             }
             "SendTargets" => {}
             // The one operational key that may change now (RFC 7143 13.12).

@@ -93,8 +93,8 @@ struct Connection {
     phase: Phase,
     decoder: Decoder,
     out: Vec<u8>,
-    /// Where the client reached us.
-    address: String,
+    /// Where clients reach us: this one's way first.
+    portals: Vec<String>,
     since: Duration,
     /// When something last came.
     heard: Duration,
@@ -144,11 +144,12 @@ impl<S: Store> Target<S> {
         &self.backend
     }
 
-    /// A client has connected, to this address of ours. `challenge` is random. None: there is no room.
+    /// A client has connected, to the first of these addresses of ours. `challenge` is random. None: there is
+    /// no room.
     pub fn accept(
         &mut self,
         now: Duration,
-        address: String,
+        portals: Vec<String>,
         challenge: [u8; CHALLENGE_BYTES],
     ) -> Option<ConnectionId> {
         if self.connections.len() >= CONNECTIONS_MAX {
@@ -160,7 +161,7 @@ impl<S: Store> Target<S> {
             phase: Phase::Login(Box::new(Login::new(challenge))),
             decoder: Decoder::new(LOGIN_BYTES_MAX),
             out: Vec::new(),
-            address,
+            portals,
             since: now,
             heard: now,
             moved: now,
@@ -279,7 +280,7 @@ impl<S: Store> Target<S> {
                     settings,
                     backend,
                     later,
-                    address: &connection.address,
+                    portals: &connection.portals,
                     out: &mut connection.out,
                 };
                 match request {
@@ -481,7 +482,7 @@ impl<S: Store> Target<S> {
                         settings,
                         backend,
                         later,
-                        address: &connection.address,
+                        portals: &connection.portals,
                         out: &mut connection.out,
                     };
                     session.late(late.task_tag, &answer, &mut context);
@@ -518,7 +519,7 @@ impl<S: Store> Target<S> {
                         settings,
                         backend,
                         later,
-                        address: &connection.address,
+                        portals: &connection.portals,
                         out: &mut connection.out,
                     };
                     !session.ping(&mut context)

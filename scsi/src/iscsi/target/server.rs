@@ -42,30 +42,38 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct Server<S> {
     target: Target<S>,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
+    /// Where they listen.
+    addresses: Vec<SocketAddr>,
     streams: BTreeMap<ConnectionId, TcpStream>,
     start: Instant,
     buffer: Box<[u8]>,
 }
 
 impl<S: Store> Server<S> {
-    /// Listens.
+    /// Listens at every one of these addresses: the portals of one target port.
     ///
     /// # Errors
     /// [`ServeError::Listen`].
     pub fn listen(
-        address: SocketAddr,
+        addresses: &[SocketAddr],
         settings: Settings,
         backend: Backend<S>,
     ) -> Result<Self, ServeError> {
-        let listen = || {
+        let listen = |address: SocketAddr| {
             let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
-            Ok(listener)
+            let bound = listener.local_addr()?;
+            Ok((listener, bound))
         };
+        let bound = addresses
+            .iter()
+            .map(|&address| listen(address).map_err(|why| ServeError::Listen { address, why }));
+        let (listeners, addresses) = bound.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         Ok(Self {
             target: Target::new(settings, backend),
-            listener: listen().map_err(|why| ServeError::Listen { address, why })?,
+            listeners,
+            addresses,
             streams: BTreeMap::new(),
             start: Instant::now(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
@@ -73,11 +81,9 @@ impl<S: Store> Server<S> {
     }
 
     /// Where it listens.
-    ///
-    /// # Errors
-    /// [`ServeError::System`].
-    pub fn address(&self) -> Result<SocketAddr, ServeError> {
-        Ok(self.listener.local_addr()?)
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
     }
 
     /// Serves until `stop` becomes readable; then everything that was written is brought onto the disk.
@@ -99,10 +105,9 @@ impl<S: Store> Server<S> {
     fn turn(&mut self, stop: BorrowedFd<'_>) -> Result<bool, ServeError> {
         let (interests, events) = {
             let interests: Vec<(ConnectionId, Interest)> = self.target.connections().collect();
-            let mut fds = vec![
-                PollFd::new(stop, PollFlags::POLLIN),
-                PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
-            ];
+            let mut fds = vec![PollFd::new(stop, PollFlags::POLLIN)];
+            let listeners = self.listeners.iter();
+            fds.extend(listeners.map(|one| PollFd::new(one.as_fd(), PollFlags::POLLIN)));
             fds.extend(
                 interests
                     .iter()
@@ -130,7 +135,8 @@ impl<S: Store> Server<S> {
         if !events[0].is_empty() {
             return Ok(true);
         }
-        for ((id, _), event) in interests.iter().zip(&events[2..]) {
+        let (knocks, events) = events[1..].split_at(self.listeners.len());
+        for ((id, _), event) in interests.iter().zip(events) {
             if event.intersects(PollFlags::POLLOUT) {
                 self.write(*id);
             }
@@ -138,8 +144,10 @@ impl<S: Store> Server<S> {
                 self.read(*id);
             }
         }
-        if !events[1].is_empty() {
-            self.accept();
+        for (listener, knock) in knocks.iter().enumerate() {
+            if !knock.is_empty() {
+                self.accept(listener);
+            }
         }
         let now = self.now();
         if self.target.next_deadline().is_some_and(|due| due <= now) {
@@ -149,10 +157,10 @@ impl<S: Store> Server<S> {
         Ok(false)
     }
 
-    fn accept(&mut self) {
+    fn accept(&mut self, listener: usize) {
         for _ in 0..ACCEPTS_MAX {
             // An error is this connection's (gone already) or passes (no descriptors).
-            let Ok((stream, _)) = self.listener.accept() else {
+            let Ok((stream, _)) = self.listeners[listener].accept() else {
                 return;
             };
             let ready = stream
@@ -163,11 +171,23 @@ impl<S: Store> Server<S> {
                 continue;
             };
             let now = self.now();
+            let portals = self.portals(address);
             // Without room the stream closes here.
-            if let Some(id) = self.target.accept(now, address.to_string(), challenge) {
+            if let Some(id) = self.target.accept(now, portals, challenge) {
                 self.streams.insert(id, stream);
             }
         }
+    }
+
+    /// What a client that came in at this address is told of where we are. An address that stands for all of
+    /// this host's is known only by who came in through it.
+    fn portals(&self, reached: SocketAddr) -> Vec<String> {
+        let others = self.addresses.iter().copied();
+        let others = others.filter(|other| *other != reached && !other.ip().is_unspecified());
+        std::iter::once(reached)
+            .chain(others)
+            .map(|address| address.to_string())
+            .collect()
     }
 
     fn read(&mut self, id: ConnectionId) {

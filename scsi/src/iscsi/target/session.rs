@@ -31,8 +31,8 @@ pub(super) struct Context<'a, S> {
     pub settings: &'a Settings,
     pub backend: &'a mut Backend<S>,
     pub later: &'a mut Vec<Later>,
-    /// Where the client reached us.
-    pub address: &'a str,
+    /// Where clients reach us: this one's way first.
+    pub portals: &'a [String],
     /// What is sent to the client.
     pub out: &'a mut Vec<u8>,
 }
@@ -267,10 +267,10 @@ impl Session {
         let Ok(gathered) = self.text.push(&pdu.text, pdu.more) else {
             return self.reject(RejectReason::PROTOCOL_ERROR, header, context);
         };
-        let (name, address) = (&context.settings.name, context.address);
+        let (name, portals) = (&context.settings.name, context.portals);
         let (text, whole) = match gathered {
             Some(request) => {
-                let answer = login::answer_text(&request, name, address, &mut self.parameters);
+                let answer = login::answer_text(&request, name, portals, &mut self.parameters);
                 (answer.emit(), true)
             }
             None => (Vec::new(), false),

@@ -258,6 +258,15 @@ impl DeviceIdentification {
         Some(name.trim_end().to_owned())
     }
 
+    /// Every world-wide name of the unit, in the disk's order, as [`Self::wwid`] writes the one that it chooses.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.designators
+            .iter()
+            .filter_map(|one| Some(one.wwid()?.1.trim_end().to_owned()))
+            .collect()
+    }
+
     /// The target port that the command came through.
     #[must_use]
     pub fn relative_target_port(&self) -> Option<u16> {

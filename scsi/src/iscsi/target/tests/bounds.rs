@@ -20,7 +20,7 @@ fn there_is_room_for_so_many_sessions_and_connections_and_no_more() {
     let idle: Vec<Client> = (SESSIONS_MAX..CONNECTIONS_MAX)
         .map(|_| world.connect())
         .collect();
-    assert_eq!(world.target.accept(world.now, String::new(), [0; 32]), None);
+    assert_eq!(world.target.accept(world.now, Vec::new(), [0; 32]), None);
     assert_eq!(world.run(&mut sessions[0], &[0; 6]), "29/01");
     // Who connects and says nothing makes room again.
     for _ in 0..10 {

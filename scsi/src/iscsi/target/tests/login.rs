@@ -195,7 +195,7 @@ fn a_login_joins_no_other_session() {
 }
 
 #[test]
-fn a_discovery_is_told_the_target_and_its_address_and_nothing_else() {
+fn a_discovery_is_told_the_target_and_its_addresses_and_nothing_else() {
     use crate::iscsi::pdu::TextRequest;
     let mut world = World::new();
     let mut client = world.connect();
@@ -216,7 +216,8 @@ fn a_discovery_is_told_the_target_and_its_address_and_nothing_else() {
     };
     assert_eq!(
         word(&world.send(&mut client, &ask(1, b"SendTargets=All\0"))),
-        "{\"TargetName\": \"iqn.2026-01.test:disk\", \"TargetAddress\": \"127.0.0.1:3260,1\"}"
+        "{\"TargetName\": \"iqn.2026-01.test:disk\", \"TargetAddress\": \"127.0.0.1:3260,1\", \
+         \"TargetAddress\": \"127.0.0.2:3260,1\"}"
     );
     assert_eq!(
         word(&world.send(&mut client, &ask(2, b"SendTargets=iqn.other\0"))),

@@ -100,7 +100,11 @@ impl World {
     fn connect(&mut self) -> Client {
         let id = self
             .target
-            .accept(self.now, "127.0.0.1:3260".to_owned(), [7; 32])
+            .accept(
+                self.now,
+                vec!["127.0.0.1:3260".to_owned(), "127.0.0.2:3260".to_owned()],
+                [7; 32],
+            )
             .expect("room");
         Client {
             id,
