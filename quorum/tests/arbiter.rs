@@ -15,6 +15,7 @@ use quorum_core::arbitration::{
     Config, Event, KeyParts, Mode, NodeNumber, PathId, Refused, Stopped,
 };
 use quorum_core::times::{Profile, Times};
+use scsi::device::bounded::BoundedReservations;
 use scsi::emulated;
 use scsi::reservation::{
     Answer, Capabilities, Exchange, Key, RegisterOptions, Reply, ReservationType, Verb,
@@ -391,6 +392,40 @@ fn a_path_that_hangs_fences_the_owner_all_the_same() {
         refused,
         Err(StartError::Lock(LockError::Taken { .. }))
     ));
+}
+
+#[test]
+fn a_command_that_outlives_its_bound_keeps_the_nexus_locked_though_its_arbiter_has_ended() {
+    let world = World::new();
+    let (hang, hangs) = channel();
+    let device = Hanging {
+        inner: world.disk("n1"),
+        hang: hangs,
+        hung: false,
+    };
+    // Its own thread waits in the command; the path's thread has gone on at the bound.
+    let path = BoundedReservations::start("test", Box::new(device)).unwrap();
+    let mut owner = Owner::of(Arbiter::start(vec![Box::new(path)], world.settings(1)).unwrap());
+    owner.until_owner();
+    hang.send(()).unwrap();
+    let stopped = owner.until_stopped();
+    assert!(matches!(stopped, Stopped::SelfStop { .. }), "{stopped:?}");
+    drop(owner.starve());
+    let again = || Arbiter::start(vec![world.disk("n1")], world.settings(1));
+    assert!(matches!(
+        again(),
+        Err(StartError::Lock(LockError::Taken { .. }))
+    ));
+    drop(hang);
+    // It is free when the command has come back, and its thread has ended.
+    let next = loop {
+        match again() {
+            Ok(next) => break next,
+            Err(StartError::Lock(LockError::Taken { .. })) => std::thread::yield_now(),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    drop(next);
 }
 
 #[test]

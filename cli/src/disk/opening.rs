@@ -13,7 +13,7 @@ use scsi::device::schedule::Schedule;
 use scsi::device::trace::Trace;
 use scsi::disk::{Disk, Options};
 use scsi::reservation::{Capabilities, Exchange, Verb};
-use scsi::reservations::Reservations;
+use scsi::reservations::{Companion, Reservations};
 use std::time::Duration;
 
 /// Opens the disk with this name.
@@ -104,6 +104,10 @@ impl Reservations for TracedVerbs {
             exchange.answer
         ));
         exchange
+    }
+
+    fn accompany(&mut self, with: Companion) {
+        self.verbs.accompany(with);
     }
 }
 

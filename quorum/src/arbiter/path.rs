@@ -4,7 +4,9 @@
 //! * a path is given one command at a time; the order of the machine is kept;
 //! * `sent_at` is read right before the command goes to the device: what comes back is at least that new;
 //! * when a command has not come back at its bound and a grace, it is answered with "outcome unknown",
-//!   and until it does come back every further one is answered "not sent, busy".
+//!   and until it does come back every further one is answered "not sent, busy";
+//! * every thread that may sit in a command of the path is urgent, and keeps the locks on the nexuses until
+//!   that command is back: the verbs' own threads too, which this one gives up at the bound.
 
 use super::alarm::Alarm;
 use super::clock::now;
@@ -82,8 +84,9 @@ impl Path {
             .name(format!("path{}", id.0))
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                let _until_the_last_command_is_back = locks;
-                work(id, reservations, &orders_in, &done, &alarm);
+                work(id, reservations, &locks, &orders_in, &done, &alarm);
+                // Whatever of the verbs is on other threads has them still.
+                drop(locks);
             })?;
         Ok(Self {
             id,
@@ -208,12 +211,18 @@ fn not_sent(id: CommandId, why: Unsent) -> Input {
 fn work(
     path: PathId,
     mut reservations: Box<dyn Reservations>,
+    locks: &Arc<Vec<NexusLock>>,
     orders: &Receiver<Order>,
     done: &Sender<Done>,
     alarm: &Alarm,
 ) {
     // The driver's own refusal says it for all threads.
     let _said_by_the_driver = make_thread_urgent();
+    let locks = Arc::clone(locks);
+    reservations.accompany(Arc::new(move || {
+        let _said_by_the_driver = make_thread_urgent();
+        Box::new(Arc::clone(&locks))
+    }));
     while let Ok(order) = orders.recv() {
         let sent_at = now();
         let exchange = reservations.perform(&order.verb, order.bound);

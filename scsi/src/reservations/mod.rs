@@ -8,7 +8,13 @@ pub mod over_device;
 pub use over_device::OverDevice;
 
 use crate::reservation::{Capabilities, Exchange, Verb};
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Made on each thread that performs verbs, and dropped when that thread has ended: a priority that is set, a
+/// lock that is held for as long as a command may still be under way.
+pub type Companion = Arc<dyn Fn() -> Box<dyn Any> + Send + Sync>;
 
 /// One way (one nexus) to one disk.
 ///
@@ -27,6 +33,12 @@ pub trait Reservations: Send {
 
     /// Performs one verb.
     fn perform(&mut self, verb: &Verb, bound: Duration) -> Exchange;
+
+    /// Every thread of its own on which verbs are performed has this with it, from its next verb on. Without
+    /// threads of its own there is nothing to do: the caller's is the caller's.
+    fn accompany(&mut self, with: Companion) {
+        drop(with);
+    }
 }
 
 impl<T: Reservations + ?Sized> Reservations for Box<T> {
@@ -36,5 +48,9 @@ impl<T: Reservations + ?Sized> Reservations for Box<T> {
 
     fn perform(&mut self, verb: &Verb, bound: Duration) -> Exchange {
         (**self).perform(verb, bound)
+    }
+
+    fn accompany(&mut self, with: Companion) {
+        (**self).accompany(with);
     }
 }

@@ -14,7 +14,7 @@
 //! * a verb overtakes a stuck one only where the order of the two is nothing to the disk (see
 //!   [`BoundedReservations`]); every call is answered by the reply to its own command;
 //! * attentions that an owed reply brings back late are reported with the next exchange, not lost;
-//! * dropping never waits: a stuck thread is left to the kernel.
+//! * dropping never waits: a stuck thread is left to the kernel, with its companions, until it comes back.
 //!
 //! Never does: retry, reorder, or cancel. A command that outlived its bound may still take effect.
 

@@ -2,7 +2,7 @@
 
 use super::worker::{Called, StartError, Worker};
 use crate::reservation::{Answer, Attention, Capabilities, Exchange, Uncertainty, Unsent, Verb};
-use crate::reservations::Reservations;
+use crate::reservations::{Companion, Reservations};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub struct BoundedReservations {
     spare: Vec<Box<dyn Reservations>>,
     /// What was known after the last verb: the thread that knows more may be stuck.
     capabilities: Arc<Mutex<Capabilities>>,
+    /// What a thread that is yet to be started will have with it.
+    companions: Vec<Companion>,
 }
 
 /// A handle with its thread.
@@ -105,6 +107,7 @@ impl BoundedReservations {
             handles: Vec::new(),
             spare: handles.into_iter().rev().collect(),
             capabilities,
+            companions: Vec::new(),
         };
         bounded.start_next()?;
         Ok(bounded)
@@ -114,6 +117,9 @@ impl BoundedReservations {
     fn start_next(&mut self) -> Result<(), StartError<Infallible>> {
         if let Some(verbs) = self.spare.pop() {
             let worker = Worker::start(&self.name, verbs)?;
+            for companion in &self.companions {
+                worker.accompany(Arc::clone(companion));
+            }
             let sent = Order::Read;
             self.handles.push(Handle { worker, sent });
         }
@@ -201,5 +207,12 @@ impl Reservations for BoundedReservations {
         attentions.append(&mut exchange.attentions);
         exchange.attentions = attentions;
         exchange
+    }
+
+    fn accompany(&mut self, with: Companion) {
+        for handle in &self.handles {
+            handle.worker.accompany(Arc::clone(&with));
+        }
+        self.companions.push(with);
     }
 }

@@ -281,3 +281,37 @@ fn no_change_overtakes_a_stuck_change_of_another_kind() {
     assert_eq!(answer(&mut way, &Verb::ReadState), timed_out());
     drop((first, second, third));
 }
+
+/// Tells when it is dropped.
+struct Told(Sender<()>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _the_test_may_be_over = self.0.send(());
+    }
+}
+
+#[test]
+fn each_thread_has_its_companion_until_its_last_command_is_back() {
+    let (mut way, [stuck, free]) = handles();
+    let (made, is_made) = channel();
+    let (dropped, is_dropped) = channel();
+    way.accompany(std::sync::Arc::new(move || {
+        made.send(std::thread::current().id()).unwrap();
+        Box::new(Told(dropped.clone()))
+    }));
+    assert_eq!(answer(&mut way, &Verb::ReadState), timed_out());
+    drop(free);
+    assert_eq!(
+        answer(&mut way, &Verb::ReadState),
+        Answer::Done(Reply::Good)
+    );
+    let (first, second) = (is_made.recv().unwrap(), is_made.recv().unwrap());
+    assert_ne!(first, second, "one each, that of a later thread too");
+
+    drop(way);
+    is_dropped.recv().unwrap();
+    assert!(is_dropped.try_recv().is_err(), "one command is still out");
+    drop(stuck);
+    is_dropped.recv().unwrap();
+}

@@ -1,12 +1,23 @@
 //! A thread that owns a value and performs jobs on it, one at a time.
 
+use crate::reservations::Companion;
+use std::any::Any;
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 use thiserror::Error;
 
-type Job<T, R> = (Box<dyn FnOnce(&mut T) -> R + Send>, SyncSender<R>);
+/// What a thread is told.
+enum Order<T, R> {
+    /// Do this, and reply.
+    Job(Box<dyn FnOnce(&mut T) -> R + Send>, SyncSender<R>),
+    /// Have this with you until the end.
+    Accompany(Companion),
+}
+
+/// One job, and companions that have come while the one before was under way.
+const QUEUED_MAX: usize = 4;
 
 /// A device's thread calls an ioctl and little else.
 const STACK_BYTES: usize = 256 * 1024;
@@ -58,7 +69,7 @@ pub(super) fn spawn<E>(
 /// A thread that owns a `T`, seen from its caller.
 #[derive(Debug)]
 pub(super) struct Worker<T, R> {
-    jobs: SyncSender<Job<T, R>>,
+    orders: SyncSender<Order<T, R>>,
     owed: Option<Receiver<R>>,
     late: Option<R>,
 }
@@ -66,10 +77,15 @@ pub(super) struct Worker<T, R> {
 impl<T: Send + 'static, R: Send + 'static> Worker<T, R> {
     /// Starts a thread that owns the value.
     pub(super) fn start(name: &str, mut value: T) -> Result<Self, StartError<Infallible>> {
-        let (jobs, inbox) = sync_channel::<Job<T, R>>(1);
-        spawn(name, move || serve(&mut value, &inbox))?;
+        let (orders, inbox) = sync_channel(QUEUED_MAX);
+        spawn(name, move || {
+            let companions = serve(&mut value, &inbox);
+            // They go last: a lock is let go of when the device is closed.
+            drop(value);
+            drop(companions);
+        })?;
         Ok(Self {
-            jobs,
+            orders,
             owed: None,
             late: None,
         })
@@ -85,8 +101,8 @@ impl<T: Send + 'static, R: Send + 'static> Worker<T, R> {
             return Called::Busy;
         }
         let (reply, replies) = sync_channel(1);
-        // Room for one job, and none is under way: this never blocks.
-        if self.jobs.send((Box::new(job), reply)).is_err() {
+        // Nothing is under way, so that the thread takes what it is sent: this does not block.
+        if self.orders.send(Order::Job(Box::new(job), reply)).is_err() {
             return Called::Gone;
         }
         match replies.recv_timeout(bound) {
@@ -97,6 +113,12 @@ impl<T: Send + 'static, R: Send + 'static> Worker<T, R> {
             }
             Err(RecvTimeoutError::Disconnected) => Called::Gone,
         }
+    }
+
+    /// The thread has this with it, from its next job on. Never blocks.
+    pub(super) fn accompany(&self, with: Companion) {
+        // A thread that is stuck with so many that it has not taken needs no more; a dead one, none.
+        let _full_or_gone = self.orders.try_send(Order::Accompany(with));
     }
 
     /// Is a reply still owed? One that has come back since is late.
@@ -119,12 +141,20 @@ impl<T: Send + 'static, R: Send + 'static> Worker<T, R> {
     }
 }
 
-fn serve<T, R>(value: &mut T, inbox: &Receiver<Job<T, R>>) {
-    while let Ok((job, reply)) = inbox.recv() {
-        let done = job(value);
-        if reply.send(done).is_err() {
-            // The worker was dropped: nobody will ask again.
-            return;
+/// Until nobody will ask again: what the thread has with it.
+fn serve<T, R>(value: &mut T, inbox: &Receiver<Order<T, R>>) -> Vec<Box<dyn Any>> {
+    let mut companions = Vec::new();
+    while let Ok(order) = inbox.recv() {
+        match order {
+            Order::Accompany(make) => companions.push(make()),
+            Order::Job(job, reply) => {
+                let done = job(value);
+                if reply.send(done).is_err() {
+                    // The worker was dropped: nobody will ask again.
+                    break;
+                }
+            }
         }
     }
+    companions
 }
