@@ -9,7 +9,7 @@
 //!
 //! Invariants:
 //! * one change, one full drain; it waits only when there is nothing to bring;
-//! * nothing here blocks on a disk or a file: only its own alarm;
+//! * nothing here blocks on a disk or a file: only its own alarm, and a little on the arming of a watchdog;
 //! * a proof that comes after the self-stop timer has fenced is void: the driver ends as after a loss;
 //! * a release is fenced before the machine hears of it, and nothing is told after the end;
 //! * while the disk is taken again after a power loss the ownership is suspended;
@@ -18,12 +18,12 @@
 use super::alarm::Alarm;
 use super::clerk::Clerk;
 use super::clock::now;
+use super::minder::{Minder, NotArmed};
 use super::notice::{Happening, Notices};
 use super::ownership::{Extension, Ownership};
 use super::path::{Done, Path};
 use super::self_stop::Tenure;
 use super::serials::Block;
-use super::watchdog::{Watchdog, WatchdogOptions};
 use quorum_core::Instant;
 use quorum_core::arbitration::{
     Arbitration, CommandId, Event, Input, Output, PathId, Status, Stopped,
@@ -32,9 +32,9 @@ use quorum_core::times::Times;
 use scsi::reservation::{Answer, Key, Reply, Verb};
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the service asks of the driver, without ever waiting for it.
 #[derive(Debug, Default)]
@@ -43,9 +43,6 @@ pub(super) struct Wishes {
     pub(super) release: AtomicBool,
     pub(super) abandon: AtomicBool,
 }
-
-/// The watchdog, shared with the handle: the driver pets it, whoever has ended everything disarms it.
-pub(super) type SharedWatchdog = Arc<Mutex<Option<Watchdog>>>;
 
 /// Where the driver's threads put what it waits for, beside ringing its alarm.
 pub(super) struct Inbox {
@@ -63,8 +60,7 @@ pub(super) struct Driver {
     pub(super) wishes: Arc<Wishes>,
     pub(super) tenure: Arc<Tenure>,
     pub(super) notices: Notices,
-    pub(super) watchdog_options: Option<WatchdogOptions>,
-    pub(super) watchdog: SharedWatchdog,
+    pub(super) watchdog: Option<Minder>,
     pub(super) state: State,
 }
 
@@ -76,7 +72,6 @@ pub(super) struct State {
     proved_until: Instant,
     terms: u64,
     start: Start,
-    petting_failed: bool,
     ended: Option<Stopped>,
 }
 
@@ -266,7 +261,7 @@ impl Driver {
             Event::Stopped(why) => {
                 self.tenure.end();
                 if matches!(why, Stopped::Released { .. }) {
-                    disarm(&self.watchdog, &self.notices);
+                    self.watchdog.iter().for_each(Minder::disarm);
                 }
                 // The timer may have said so already: then the first word stands.
                 self.state.ended.get_or_insert_with(|| why.clone());
@@ -318,44 +313,19 @@ impl Driver {
     }
 
     fn arm_watchdog(&mut self) {
-        let Some(options) = self.watchdog_options.clone() else {
-            return;
-        };
-        match Watchdog::arm(&options, &self.times) {
-            Ok(watchdog) => {
-                self.notices.tell(Happening::WatchdogArmed {
-                    path: options.path,
-                    timeout: watchdog.timeout,
-                    no_way_out: watchdog.no_way_out,
-                });
-                *lock(&self.watchdog) = Some(watchdog);
-            }
-            Err(error) => {
-                self.watchdog_failed(&options, error.to_string());
-                // An owner that was told to run under a watchdog does not run without one.
-                self.state.ready.push_back(Input::Release);
-            }
+        // The last clean round was just now, so that this lateness is in the times.
+        let bound = self.times.lateness;
+        let armed = self.watchdog.as_ref().map(|watchdog| watchdog.arm(bound));
+        if armed == Some(Err(NotArmed)) {
+            // An owner that was told to run under a watchdog does not run without one.
+            self.state.ready.push_back(Input::Release);
         }
     }
 
     fn pet_watchdog(&mut self) {
-        let (proved_until, times) = (self.state.proved_until, &self.times);
-        let petted = match lock(&self.watchdog).as_mut() {
-            Some(armed) if armed.may_be_petted(now(), proved_until, times) => armed.pet(),
-            Some(_) | None => Ok(()),
-        };
-        if let (Err(error), Some(options)) = (petted, self.watchdog_options.clone())
-            && !std::mem::replace(&mut self.state.petting_failed, true)
-        {
-            self.watchdog_failed(&options, error.to_string());
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.pet(self.state.proved_until);
         }
-    }
-
-    fn watchdog_failed(&self, options: &WatchdogOptions, why: String) {
-        self.notices.tell(Happening::WatchdogFailed {
-            path: options.path.clone(),
-            why,
-        });
     }
 }
 
@@ -367,27 +337,4 @@ impl Drop for EndOfTenure {
         self.0.end();
         self.1.close();
     }
-}
-
-/// Disarms the watchdog, if it is armed, and says so.
-pub(super) fn disarm(watchdog: &SharedWatchdog, notices: &Notices) {
-    let Some(armed) = lock(watchdog).take() else {
-        return;
-    };
-    let (path, no_way_out) = (armed.path.clone(), armed.no_way_out);
-    notices.tell(match armed.disarm() {
-        Ok(()) if no_way_out => Happening::WatchdogFailed {
-            path,
-            why: "nowayout is set: it stays armed and will reset this machine".to_owned(),
-        },
-        Ok(()) => Happening::WatchdogDisarmed,
-        Err(error) => Happening::WatchdogFailed {
-            path,
-            why: format!("{error}: it stays armed and will reset this machine"),
-        },
-    });
-}
-
-fn lock(watchdog: &SharedWatchdog) -> std::sync::MutexGuard<'_, Option<Watchdog>> {
-    watchdog.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -44,6 +44,7 @@ mod clerk;
 mod clock;
 mod driver;
 mod lock;
+mod minder;
 mod names;
 mod notice;
 mod ownership;
@@ -67,8 +68,9 @@ pub use watchdog::{WatchdogError, WatchdogOptions};
 
 use alarm::Alarm;
 use clerk::Clerk;
-use driver::{Driver, Inbox, SharedWatchdog, State, Wishes};
+use driver::{Driver, Inbox, State, Wishes};
 use lock::NexusLock;
+use minder::Minder;
 use path::Path;
 use quorum_core::arbitration::{Arbitration, Config, PathId, Stopped};
 use realtime::STACK_BYTES;
@@ -122,7 +124,7 @@ pub struct Arbiter {
     alarm: Arc<Alarm>,
     tenure: Arc<Tenure>,
     notices: Notices,
-    watchdog: SharedWatchdog,
+    watchdog: Option<Minder>,
     locks: Arc<Vec<NexusLock>>,
     driver: Option<JoinHandle<Option<Stopped>>>,
     timer: Option<JoinHandle<()>>,
@@ -164,7 +166,10 @@ impl Arbiter {
         let alarm = Arc::new(Alarm::new()?);
         let tenure = Arc::new(Tenure::new()?);
         let wishes = Arc::new(Wishes::default());
-        let watchdog = SharedWatchdog::default();
+        let watchdog = settings
+            .watchdog
+            .map(|options| Minder::start(options, times, notices.clone()))
+            .transpose()?;
         let memory = realtime::lock_memory();
         memory.unwrap_or_else(|refused| notices.tell(refused));
 
@@ -197,8 +202,7 @@ impl Arbiter {
             wishes: Arc::clone(&wishes),
             tenure: Arc::clone(&tenure),
             notices: notices.clone(),
-            watchdog_options: settings.watchdog,
-            watchdog: Arc::clone(&watchdog),
+            watchdog: watchdog.clone(),
             state: State::default(),
         };
         let mut arbiter = Self {
@@ -246,7 +250,7 @@ impl Arbiter {
 
     /// Everything that the watchdog guards has ended, although the disk was lost: it need not fire.
     pub fn disarm_watchdog(&self) {
-        driver::disarm(&self.watchdog, &self.notices);
+        self.watchdog.iter().for_each(Minder::disarm);
     }
 
     /// Descriptors of the locks on the nexuses, for what is started because the disk is ours.

@@ -86,8 +86,6 @@ pub enum WatchdogError {
 #[derive(Debug)]
 pub(super) struct Watchdog {
     device: File,
-    /// Its device.
-    pub(super) path: PathBuf,
     /// The timeout that was read back.
     pub(super) timeout: Duration,
     /// It cannot be disarmed.
@@ -108,7 +106,6 @@ impl Watchdog {
         let device = open(&options.path)?;
         let mut watchdog = Self {
             device,
-            path: options.path.clone(),
             timeout: Duration::ZERO,
             no_way_out,
         };
@@ -285,7 +282,6 @@ mod tests {
     fn a_pet_that_would_outlive_the_proof_and_the_stop_time_is_left_out() {
         let watchdog = Watchdog {
             device: File::open("/dev/null").unwrap(),
-            path: "/dev/null".into(),
             timeout: Duration::from_secs(3),
             no_way_out: false,
         };
