@@ -178,6 +178,20 @@ pub(crate) enum What {
         /// How many the times cover.
         covered: u32,
     },
+    /// Nexuses have this node's key that this node did not send it to.
+    KeyShared {
+        /// The key.
+        key: String,
+        /// How many initiator ports have it.
+        nexuses: u32,
+        /// How often this node sent it.
+        sent: u32,
+    },
+    /// Under the owner, APTPL was found off, or is on again.
+    Aptpl {
+        /// It is on.
+        active: bool,
+    },
     /// A round was voided or could not be finished.
     RoundFailed {
         /// Why.
@@ -429,6 +443,12 @@ mod tests {
                 keys: 5,
                 covered: 4,
             },
+            What::KeyShared {
+                key: key(),
+                nexuses: 2,
+                sent: 1,
+            },
+            What::Aptpl { active: false },
             What::RoundFailed {
                 why: text(),
                 age_ms: 3.0,

@@ -107,6 +107,12 @@ fn arbitration(event: &Event, at: Instant, cluster: ClusterTag) -> What {
             keys: *keys,
             covered: *covered,
         },
+        Event::KeyShared { key, nexuses, sent } => What::KeyShared {
+            key: key.to_string(),
+            nexuses: *nexuses,
+            sent: *sent,
+        },
+        Event::Aptpl { active } => What::Aptpl { active: *active },
         Event::RoundFailed { why, age } => What::RoundFailed {
             why: why.clone(),
             age_ms: ms(*age),
@@ -221,7 +227,7 @@ pub(super) fn refusal(refused: &Refused) -> String {
         Refused::NoPath(why) => format!("no path to the disk can be used: {why}"),
         Refused::CannotRegister(why) => format!("the disk does not register this nexus: {why}"),
         Refused::DuplicateNode { key } => {
-            format!("another host defends with this node's number, under key {key}")
+            format!("another host is at work with this node's number, under key {key}")
         }
     }
 }

@@ -84,6 +84,8 @@ fn label(what: &What) -> Option<(&'static str, Style)> {
         What::Removed { foreign, .. } => ("removed", if *foreign { WARN } else { PLAIN }),
         What::Contested { .. } => ("CONTESTED", BAD),
         What::Crowded { .. } => ("crowded", WARN),
+        What::KeyShared { .. } => ("SHARED", BAD),
+        What::Aptpl { active } => ("aptpl", if *active { PLAIN } else { WARN }),
         What::RoundFailed { .. } => ("unproved", WARN),
         What::Late { .. } => ("late", WARN),
         What::Trouble { .. } => ("trouble", WARN),
@@ -207,6 +209,17 @@ fn words(what: &What) -> String {
             "{keys} keys to remove in one round, the times cover {covered}: with so many challengers at once \
              a live owner may be late with one of them"
         ),
+        What::KeyShared { key, nexuses, sent } => format!(
+            "{key} is this node's key, sent {sent} times, and {nexuses} initiator ports have it: a copy of this \
+             host is at work (give it a --node of its own, and remove its state directory), or somebody has \
+             registered the key by hand"
+        ),
+        What::Aptpl { active: false } => {
+            "another's REGISTER has switched off that the reservation outlasts a power \
+                                          loss: it is being switched on again"
+                .to_owned()
+        }
+        What::Aptpl { active: true } => "the reservation outlasts a power loss again".to_owned(),
         What::RoundFailed { why, age_ms } => {
             format!("{why}; the last proof is {} old", span(*age_ms))
         }

@@ -280,6 +280,8 @@ impl Driver {
             | Event::Removed { .. }
             | Event::Contested { .. }
             | Event::Crowded { .. }
+            | Event::KeyShared { .. }
+            | Event::Aptpl { .. }
             | Event::RoundFailed { .. }
             | Event::Late { .. }
             | Event::Trouble { .. }

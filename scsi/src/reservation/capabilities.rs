@@ -81,6 +81,8 @@ pub struct Capabilities {
     pub full_status: Support,
     /// One registration stands for every path of a host (NVMe); else each nexus registers for itself (SCSI).
     pub host_registration: bool,
+    /// One REGISTER may register several nexuses (`IOC_PR_*` on a map: all of its paths).
+    pub registers_several: bool,
     /// PREEMPT AND ABORT.
     pub preempt_and_abort: Support,
     /// CLEAR TASK SET can be sent.
@@ -109,6 +111,7 @@ impl Capabilities {
             replace_lost: self.replace_lost.or(other.replace_lost),
             full_status: self.full_status.or(other.full_status),
             host_registration: self.host_registration || other.host_registration,
+            registers_several: self.registers_several || other.registers_several,
             preempt_and_abort: self.preempt_and_abort.or(other.preempt_and_abort),
             clear_task_set: self.clear_task_set.or(other.clear_task_set),
             attentions: self.attentions.or(other.attentions),

@@ -13,7 +13,7 @@ pub enum Refused {
         /// The foreign registrations.
         registrations: Vec<Registration>,
     },
-    /// Power loss would open the disk: PTPL_A reads 0 after REGISTER.
+    /// Power loss would open the disk: PTPL_A reads 0 after REGISTER, or in the win.
     NoAptpl,
     /// The disk does not have what the mode needs; the text names it.
     Unsupported(String),
@@ -23,7 +23,7 @@ pub enum Refused {
     NoPath(String),
     /// The disk refuses to register this nexus under any key that it may have.
     CannotRegister(String),
-    /// Another nexus that is alive defends with this node's number.
+    /// Another nexus that is alive defends with this node's number, or has this node's very key.
     DuplicateNode {
         /// Its key.
         key: Key,
@@ -151,6 +151,22 @@ pub enum Event {
         keys: u32,
         /// How many the times cover.
         covered: u32,
+    },
+    /// This node's key is registered by nexuses that this node did not send it to: a copy of this node is at
+    /// work, with its number and its serials, or somebody has copied the key.
+    KeyShared {
+        /// The key.
+        key: Key,
+        /// How many initiator ports have it.
+        nexuses: u32,
+        /// How often this node sent it.
+        sent: u32,
+    },
+    /// Under the owner, persistence through power loss (PTPL_A) was found off, or is on again: the last
+    /// REGISTER of any nexus decides it for the whole logical unit.
+    Aptpl {
+        /// It reads 1.
+        active: bool,
     },
     /// A round was voided or could not be finished; the text says why. Ownership ages on.
     RoundFailed {

@@ -37,12 +37,18 @@ guards! {
     AptplCapable,
     /// PTPL_A is read back after REGISTER.
     AptplReadBack,
+    /// PTPL_A is read back in the win: any nexus's REGISTER since may have switched it off.
+    AptplReadBackInWin,
+    /// An owner looks at PTPL_A again when the disk's generation has moved, and switches it on again.
+    AptplKeptOn,
 
     // Keys.
     /// Every REGISTER carries a key never sent before.
     FreshKeyForEachRegister,
     /// A serial that gives a key seen on the disk is skipped.
     KeyUnlikeThoseSeen,
+    /// One's own key on more nexuses than it was sent to: another node has this node's number and serials.
+    KeySentNoFurther,
     /// REGISTER names the key that the nexus is thought to have; it never ignores the existing one.
     ExistingKeyIsNamed,
 

@@ -106,6 +106,10 @@ impl Tenure {
         self.settling = None;
     }
 
+    pub(super) const fn next_round_at(&self) -> Instant {
+        self.next_round_at
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.settling.is_none()
     }

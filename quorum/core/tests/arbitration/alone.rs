@@ -4,9 +4,10 @@
 //! machine [node=N] [paths=N] [profile=P] [spc2] [wait] [no-preempt] [no-abort] [accept-no-aptpl]
 //!         [evict-foreign] [others-are-down] [log]      a machine, begun
 //! caps [no-aptpl] [aptpl-inactive] [no-abort] [no-reset] [no-cts] [host-registration] [types="we ..."]
-//! state [keys="K ..."] [holder=K] [type=T] [ua="A ..."] [wait=D]     answers to the oldest command, or to
-//! good | conflict | timeout | transport | no-path | busy |         that on path=N
-//!   malformed | unsupported | ua A | refused KEY/ASC/ASCQ
+//! state [keys="K[@PORT] ..."] [holder=K] [type=T] [generation=N] [ua="A ..."]
+//!       a key may be with the initiator port that has it; the generation is that of the disk taken unseen
+//! good | conflict | timeout | transport | no-path | busy |
+//!   malformed | unsupported | ua A | refused KEY/ASC/ASCQ          answers to the oldest command, or to path=N's
 //! mark K|none    epoch ours|other    park    release    path N up|down    serials N    feed
 //! pass D         time passes, in one step; whoever is served feeds it, but after: hungry
 //! tick           the machine's next deadline comes
@@ -23,11 +24,12 @@ use quorum_core::arbitration::{
     Arbitration, CommandId, Guards, Input, Output, ParkedMark, PathId, Status,
 };
 use scsi::reservation::{
-    Answer, Attention, Capabilities, Exchange, Key, PersistentState, Refusal, RegisterOptions,
-    Registration, Reply, Reservation, ReservationType, Support, TypeMask, Uncertainty, Unsent,
-    Verb,
+    Answer, Attention, Capabilities, Exchange, Key, NexusId, PersistentState, Refusal,
+    RegisterOptions, Registration, Reply, Reservation, ReservationType, Support, TypeMask,
+    Uncertainty, Unsent, Verb,
 };
 use scsi::wire::sense::Sense;
+use scsi::wire::transport_id::TransportId;
 use std::collections::BTreeMap;
 
 pub(crate) struct Alone {
@@ -36,6 +38,8 @@ pub(crate) struct Alone {
     out: BTreeMap<CommandId, PathId>,
     question: CommandId,
     hungry: bool,
+    /// Of the disk that was taken or challenged unseen.
+    generation: u32,
     /// The verbs that are out, for `own` and `challenge`.
     verbs: BTreeMap<CommandId, Verb>,
 }
@@ -52,6 +56,7 @@ impl Alone {
             out: BTreeMap::new(),
             question: CommandId(0),
             hungry: false,
+            generation: 0,
             verbs: BTreeMap::new(),
         };
         let text = alone.handle(Input::Start { serials: (1, 1000) });
@@ -120,7 +125,7 @@ impl Alone {
             })
         };
         let word = || words.first().copied().ok_or("an argument is missing");
-        if let Some(answer) = answer(&command.name, &words, &named)? {
+        if let Some(answer) = answer(&command.name, &words, &named, self.generation)? {
             return self.answer(answer, named("path"));
         }
         let input = match command.name.as_str() {
@@ -170,6 +175,7 @@ impl Alone {
         let mut disk = Disk::standard();
         for _ in 0..100 {
             self.serve(&mut disk);
+            self.generation = disk.state().generation;
             if self.machine.status() == Status::Owner && self.out.is_empty() {
                 return Ok(format!("owner at {}", ms(self.now.elapsed_since_zero())));
             }
@@ -198,6 +204,7 @@ impl Alone {
         disk.perform(stranger, &register);
         disk.perform(stranger, &reserve);
         self.serve(&mut disk);
+        self.generation = disk.state().generation;
         Ok(format!("waiting at {}", ms(self.now.elapsed_since_zero())))
     }
 
@@ -266,12 +273,13 @@ fn answer<'a>(
     name: &str,
     words: &[&str],
     named: &impl Fn(&str) -> Option<&'a str>,
+    generation: u32,
 ) -> Result<Option<Exchange>, String> {
     let attentions: Vec<Attention> = list(named("ua"), attention)?;
     let word = || words.first().copied().ok_or("an argument is missing");
     let answer = match name {
         "caps" => Answer::Done(Reply::Capabilities(capabilities(words, named)?)),
-        "state" => Answer::Done(Reply::State(state(named)?)),
+        "state" => Answer::Done(Reply::State(state(named, generation)?)),
         "good" => Answer::Done(Reply::Good),
         "conflict" => Answer::Conflict { holder: None },
         "timeout" => Answer::OutcomeUnknown(Uncertainty::TimedOut),
@@ -333,17 +341,23 @@ fn capabilities<'a>(
     Ok(capabilities)
 }
 
-fn state<'a>(named: &impl Fn(&str) -> Option<&'a str>) -> Result<PersistentState, String> {
-    let keys = list(named("keys"), key)?;
+fn state<'a>(
+    named: &impl Fn(&str) -> Option<&'a str>,
+    generation: u32,
+) -> Result<PersistentState, String> {
+    let keys = list(named("keys"), key_and_port)?;
+    let generation = named("generation").map_or(Ok(generation), |number| {
+        number.parse().map_err(|_| format!("generation {number}"))
+    })?;
     let kind = named("type").map_or(Ok(ReservationType::WriteExclusive), kind)?;
     let holder = named("holder").map(key).transpose()?;
     Ok(PersistentState {
-        generation: 0,
+        generation,
         registrations: keys
             .into_iter()
-            .map(|key| Registration {
+            .map(|(key, nexus)| Registration {
                 key,
-                nexus: None,
+                nexus,
                 holder: None,
                 all_target_ports: false,
             })
@@ -353,4 +367,17 @@ fn state<'a>(named: &impl Fn(&str) -> Option<&'a str>) -> Result<PersistentState
             kind,
         }),
     })
+}
+
+/// `1.7@2`: node 1's key, registered by the initiator port 2.
+fn key_and_port(word: &str) -> Result<(Key, Option<NexusId>), String> {
+    let Some((word, port)) = word.split_once('@') else {
+        return Ok((key(word)?, None));
+    };
+    let port: u64 = port.parse().map_err(|_| format!("not a port: {port}"))?;
+    let nexus = NexusId::Scsi {
+        initiator: TransportId::Sas(port.to_be_bytes()),
+        relative_target_port: Some(1),
+    };
+    Ok((key(word)?, Some(nexus)))
 }

@@ -30,6 +30,18 @@ const WITNESSES: &[(Guard, &str)] = &[
         "persistent/a_disk_that_does_not_persist_after_register_is_refused_and_our_key_taken_away",
     ),
     (
+        Guard::AptplReadBackInWin,
+        "persistent/aptpl_that_another_switched_off_is_on_again_before_held",
+    ),
+    (
+        Guard::AptplKeptOn,
+        "persistent/under_an_owner_aptpl_that_another_switched_off_is_on_again",
+    ),
+    (
+        Guard::KeySentNoFurther,
+        "persistent/a_copy_of_this_node_that_took_the_disk_with_this_very_key_is_not_a_win",
+    ),
+    (
         Guard::FreshKeyForEachRegister,
         "persistent/a_zombie_register_does_not_make_a_survivor",
     ),

@@ -177,6 +177,11 @@ pub(crate) fn event_word(event: &Event) -> String {
         ),
         Event::Contested { registration } => format!("contested by {}", key_word(registration.key)),
         Event::Crowded { keys, covered } => format!("crowded: {keys} keys, {covered} are covered"),
+        Event::KeyShared { key, nexuses, sent } => format!(
+            "{} is shared: {nexuses} nexuses have it, sent {sent} times",
+            key_word(*key)
+        ),
+        Event::Aptpl { active } => format!("aptpl {}", if *active { "on" } else { "off" }),
         Event::RoundFailed { why, age } => format!("round failed at age {}: {why}", ms(*age)),
         Event::Late { by } => format!("late by {}", ms(*by)),
         Event::Trouble { path, verb, why } => format!("trouble on path {}: {verb}: {why}", path.0),

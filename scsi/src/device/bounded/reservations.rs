@@ -19,6 +19,7 @@ pub const HANDLES_MAX: usize = 4;
 /// |---|---|
 /// | reads | everything |
 /// | PREEMPT | reads, PREEMPT: it names its victim and our key |
+/// | REGISTER of the key that is there (for APTPL) | everything: late, it changes nothing else or conflicts |
 /// | RESERVE of SPC-2 | reads, RESERVE: it says the same again |
 /// | any other change | reads |
 pub struct BoundedReservations {
@@ -46,6 +47,8 @@ enum Order {
     Read,
     Preempt,
     Spc2Reserve,
+    /// REGISTER of a key over the same key.
+    SayAgain,
     /// It must not change places with another change.
     Strict,
 }
@@ -56,6 +59,7 @@ impl Order {
             Verb::TestUnitReady | Verb::ReadState | Verb::ReadCapabilities => Self::Read,
             Verb::Preempt { .. } => Self::Preempt,
             Verb::Spc2Reserve => Self::Spc2Reserve,
+            Verb::Register { existing, new, .. } if existing == new => Self::SayAgain,
             Verb::Spc2Release
             | Verb::Register { .. }
             | Verb::RegisterIgnoringExisting { .. }
@@ -70,7 +74,9 @@ impl Order {
     }
 
     fn may_overtake(self, stuck: Self) -> bool {
-        self == Self::Read || stuck == Self::Read || (self == stuck && self != Self::Strict)
+        self == Self::Read
+            || matches!(stuck, Self::Read | Self::SayAgain)
+            || (self == stuck && self != Self::Strict)
     }
 }
 

@@ -101,6 +101,7 @@ impl<C: Calls> IocPr<C> {
             specify_initiator_ports: Support::No,
             replace_lost: Support::No,
             full_status: Support::No,
+            registers_several: true,
             clear_task_set: Support::No,
             attentions: Support::No,
             resets: crate::reservation::ResetSupport {

@@ -93,8 +93,7 @@ impl Challenge {
 impl Persistent {
     /// All paths are registered.
     pub(super) fn challenge(&mut self, mut challenge: Challenge) {
-        let check =
-            !self.desk.config.policy.accept_no_aptpl && self.desk.stands(Guard::AptplReadBack);
+        let check = self.demands_aptpl(Guard::AptplReadBack);
         challenge.stage = if check { Stage::Aptpl } else { Stage::Noting };
         self.phase = Phase::Challenge(challenge);
         if check {
@@ -138,6 +137,10 @@ impl Persistent {
             ..
         } = *challenge;
         let noting = challenge.stage == Stage::Noting;
+        if self.key_is_shared(state, key) {
+            self.refuse(Refused::DuplicateNode { key });
+            return;
+        }
         let held = state.reservation;
         if held.is_some_and(|held| held.key == Some(key)) {
             self.found_holding(noting);

@@ -24,6 +24,9 @@
 //! tried again some rounds later. One on which a change conflicted is doubted: others may have the key while
 //! it has not, so the next change goes over another path, and it joins anew.
 //!
+//! When the disk's generation has moved, somebody has registered, and the last REGISTER decides about APTPL for
+//! the whole unit: then PTPL_A is read between two rounds, and switched on again (see `win`).
+//!
 //! Invariants: one change is out at a time; a round reads at most [`READS_MAX`] times; an owner that is
 //! not fed starts no round.
 
@@ -33,7 +36,7 @@ use super::super::{CommandId, PathId};
 use super::verdict::{Verdict, judge, victims};
 use super::{
     Answer, Attentions, Event, Instant, Key, Persistent, PersistentState, Phase, Registration,
-    Reply, Verb, normal, trouble,
+    Reply, Support, Verb, normal, trouble,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,6 +44,8 @@ use std::time::Duration;
 /// How often one round reads: each time for what was removed, a conflict or an attention. The interval
 /// ends the round in any case.
 const READS_MAX: u32 = 8;
+/// How often in a row APTPL is switched on again where it is found off.
+const APTPL_TRIES_MAX: u32 = 3;
 /// Foreign registrations within a minute that are a fight.
 const CONTESTED: usize = 3;
 const CONTESTED_WITHIN: Duration = Duration::from_secs(60);
@@ -52,6 +57,18 @@ pub(super) struct Owning {
     round: Option<Round>,
     /// A path that is being given the term's key.
     join: Option<Join>,
+    aptpl: Aptpl,
+}
+
+/// Persistence through power loss, as far as it is known.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Aptpl {
+    /// The generation at which it was on.
+    on_at: Option<u32>,
+    /// The look, or the REGISTER, that is out, and the generation before it.
+    out: Option<(CommandId, u32)>,
+    /// How often it has been found off in a row.
+    off: u32,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -80,12 +97,17 @@ struct Join {
 }
 
 impl Owning {
-    pub(super) const fn new(key: Key, tenure: Tenure) -> Self {
+    pub(super) const fn new(key: Key, tenure: Tenure, aptpl_at: Option<u32>) -> Self {
         Self {
             key,
             tenure,
             round: None,
             join: None,
+            aptpl: Aptpl {
+                on_at: aptpl_at,
+                out: None,
+                off: 0,
+            },
         }
     }
 
@@ -104,6 +126,7 @@ impl Owning {
                 }
             }
         }
+        self.aptpl.out = (self.aptpl.out).and_then(|(id, at)| rename(id).map(|id| (id, at)));
         if let Some(join) = &mut self.join
             && let Some(new) = rename(join.id)
         {
@@ -208,6 +231,10 @@ impl Persistent {
             self.join_answer(&answer);
             return;
         }
+        if let Some((_, generation)) = owning.aptpl.out.take_if(|(out, _)| *out == id) {
+            self.aptpl_answer(path, generation, &answer);
+            return;
+        }
         let Some(round) = &mut owning.round else {
             return;
         };
@@ -232,16 +259,25 @@ impl Persistent {
 
     fn round_state(&mut self, path: PathId, sent_at: Instant, state: &PersistentState) {
         let kind = self.kind;
+        let Phase::Owning(Owning { key, .. }) = self.phase else {
+            return;
+        };
+        if self.key_is_shared(state, key) {
+            self.depose(state.reservation);
+            return;
+        }
         let Phase::Owning(owning) = &mut self.phase else {
             return;
         };
         let Some(round) = &mut owning.round else {
             return;
         };
-        let key = owning.key;
         let changing = round.change.is_some();
         match judge(state, key, kind) {
-            Verdict::Alone => self.clean_round(sent_at),
+            Verdict::Alone => {
+                self.clean_round(sent_at);
+                self.look_at_aptpl(path, state.generation);
+            }
             // Another path's read has found them already.
             Verdict::Others(_) | Verdict::NoHolder if changing => {}
             Verdict::Others(others) => {
@@ -410,6 +446,55 @@ impl Persistent {
         }
     }
 
+    // ----------------------------------------------------------------- aptpl
+
+    /// A round was clean at this generation. What is asked here comes back before the next round, or else the
+    /// next clean round asks.
+    fn look_at_aptpl(&mut self, path: PathId, generation: u32) {
+        let demanded = self.demands_aptpl(Guard::AptplKeptOn);
+        let bound = self.desk.config.times.command_bound;
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        let Owning { aptpl, tenure, .. } = owning;
+        let in_time = self.desk.now + bound <= tenure.next_round_at();
+        let wanted = demanded && aptpl.on_at != Some(generation) && aptpl.off < APTPL_TRIES_MAX;
+        if wanted && in_time && aptpl.out.is_none() && !self.desk.is_busy(path) {
+            let id = self.desk.perform(path, Verb::ReadCapabilities);
+            aptpl.out = Some((id, generation));
+        }
+    }
+
+    fn aptpl_answer(&mut self, path: PathId, generation: u32, answer: &Answer) {
+        let Answer::Done(Reply::Capabilities(can)) = answer else {
+            // Of the REGISTER, or of no definite end: the next clean round looks.
+            return;
+        };
+        self.capabilities = *can;
+        let active = can.aptpl_active == Support::Yes;
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        let key = owning.key;
+        let told_off = std::mem::replace(&mut owning.aptpl.off, 0);
+        if active {
+            owning.aptpl.on_at = Some(generation);
+        } else {
+            owning.aptpl.off = told_off + 1;
+        }
+        if active == (told_off > 0) {
+            self.desk.tell(Event::Aptpl { active });
+        }
+        if active || self.desk.is_busy(path) || self.paths.registered(path) != Some(key) {
+            return;
+        }
+        let verb = self.say_again(key);
+        let id = self.desk.perform(path, verb);
+        if let Phase::Owning(owning) = &mut self.phase {
+            owning.aptpl.out = Some((id, generation));
+        }
+    }
+
     // ----------------------------------------------------------------- paths
 
     /// Gives the term's key to a path that has come, one at a time.
@@ -445,6 +530,7 @@ impl Persistent {
             options,
         };
         self.paths.will_send(path, &verb);
+        self.key_sent += 1;
         let id = self.desk.perform(path, verb);
         owning.join = Some(Join { path, id, had_key });
     }

@@ -19,8 +19,8 @@
 use super::super::guards::Guard;
 use super::win::How;
 use super::{
-    Answer, Errand, Instant, Key, PathId, Persistent, PersistentState, Phase, Reservation, Stopped,
-    Verb, normal,
+    Answer, Errand, Instant, Key, PathId, Persistent, PersistentState, Phase, Refused, Reservation,
+    Stopped, Verb, normal,
 };
 
 /// How often a path is sent an unregister: for each key that it may have, and a few attentions that were
@@ -43,6 +43,14 @@ impl After {
     /// A lost race: nothing is given back that turns out to be won.
     const fn is_lost_race(&self) -> bool {
         matches!(self, Self::Rest(_) | Self::Stop(Stopped::NotTaken { .. }))
+    }
+
+    /// A copy of this node may hold with this node's very key: its reservation is not ours to give back.
+    const fn is_of_a_duplicate(&self) -> bool {
+        matches!(
+            self,
+            Self::Stop(Stopped::Refused(Refused::DuplicateNode { .. }))
+        )
     }
 }
 
@@ -100,7 +108,8 @@ impl Persistent {
         let own = |key: &Key| leaving.keys.contains(key);
         let held = state
             .reservation
-            .filter(|held| held.key.as_ref().is_some_and(own));
+            .filter(|held| held.key.as_ref().is_some_and(own))
+            .filter(|_| !leaving.after.is_of_a_duplicate());
         let registered = state.registrations.iter().any(|one| own(&one.key));
         if !registered {
             self.left(true);

@@ -38,6 +38,7 @@ mod verdict;
 mod win;
 
 use super::desk::{Desk, Errand, NORMAL_NOW, normal, trouble};
+use super::guards::Guard;
 use super::keys::{KeyOwner, Serials};
 use super::tenure::Tenure;
 use super::{CommandId, Config, Event, Input, Output, PathId, Refused, Status, Stopped};
@@ -52,6 +53,7 @@ use scsi::reservation::{
     RegisterOptions, Registration, Reply, Reservation, ReservationType, Support, Unsent, Verb,
 };
 use std::collections::VecDeque;
+use verdict::ports_with;
 use win::Win;
 
 /// How many commands in a row may come to no definite end before a contender gives up: with half a
@@ -66,6 +68,8 @@ pub(crate) struct Persistent {
     paths: Paths,
     /// The key that was sent last.
     key: Option<Key>,
+    /// On how many paths.
+    key_sent: u32,
     capabilities: Capabilities,
     /// The type that this node takes and holds with.
     kind: ReservationType,
@@ -122,6 +126,7 @@ impl Persistent {
             desk: Desk::new(config),
             serials: Serials::default(),
             key: None,
+            key_sent: 0,
             capabilities: Capabilities::default(),
             kind: ReservationType::WriteExclusive,
             seen: None,
@@ -250,6 +255,29 @@ impl Persistent {
 
     fn owner_of(&self, key: Key) -> KeyOwner {
         KeyOwner::of(key, self.desk.config.cluster, self.desk.config.node)
+    }
+
+    /// Has a nexus this node's key that was not given it by this node? Told, if so.
+    fn key_is_shared(&mut self, state: &PersistentState, key: Key) -> bool {
+        let can = &self.capabilities;
+        if can.host_registration
+            || can.registers_several
+            || !self.desk.stands(Guard::KeySentNoFurther)
+        {
+            return false;
+        }
+        let nexuses = u32::try_from(ports_with(state, key)).unwrap_or(u32::MAX);
+        let sent = self.key_sent;
+        let shared = Some(key) == self.key && nexuses > sent;
+        if shared {
+            self.desk.tell(Event::KeyShared { key, nexuses, sent });
+        }
+        shared
+    }
+
+    /// Must PTPL_A be 1?
+    fn demands_aptpl(&self, guard: Guard) -> bool {
+        !self.desk.config.policy.accept_no_aptpl && self.desk.stands(guard)
     }
 
     fn foreign_in(&self, state: &PersistentState) -> Vec<Registration> {
@@ -385,9 +413,9 @@ impl Persistent {
         match &self.phase {
             Phase::Probing => self.read_state(),
             Phase::Challenge(_) => self.challenge_capabilities(),
+            Phase::Win(_) => self.win_capabilities(),
             Phase::Idle
             | Phase::Registering(_)
-            | Phase::Win(_)
             | Phase::Owning(_)
             | Phase::Leaving(_)
             | Phase::Resting { .. }

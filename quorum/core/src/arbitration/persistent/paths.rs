@@ -419,6 +419,8 @@ impl Path {
 /// The two keys of a REGISTER.
 fn keys_of(verb: &Verb) -> Option<(Guess, Guess)> {
     match verb {
+        // It says a key again, for the APTPL bit: whatever comes of it, the registration stays what it is.
+        Verb::Register { existing, new, .. } if existing == new => None,
         Verb::Register { existing, new, .. } => Some((*existing, *new)),
         Verb::RegisterIgnoringExisting { new, .. } => Some((None, *new)),
         Verb::TestUnitReady

@@ -86,6 +86,7 @@ impl Persistent {
             return;
         }
         self.key = Some(key);
+        self.key_sent = 0;
         if let Phase::Registering(registering) = &mut self.phase {
             registering.key = Some(key);
             registering.todo = todo;
@@ -124,6 +125,7 @@ impl Persistent {
             return;
         }
         registering.sent.extend(registering.key);
+        self.key_sent += 1;
         let new = registering.key;
         let verb = if self.desk.stands(Guard::ExistingKeyIsNamed) {
             Verb::Register {

@@ -1,6 +1,9 @@
 //! What a state that was read says about this node. The one place where "I hold it" is defined.
 
-use scsi::reservation::{Key, PersistentState, Registration, Reservation, ReservationType};
+use scsi::reservation::{
+    Key, NexusId, PersistentState, Registration, Reservation, ReservationType,
+};
+use std::collections::BTreeSet;
 
 /// A state, judged.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -36,6 +39,17 @@ pub(super) fn judge(state: &PersistentState, key: Key, kind: ReservationType) ->
             }
         }
     }
+}
+
+/// How many initiator ports have this key, of those that the disk names.
+pub(super) fn ports_with(state: &PersistentState, key: Key) -> usize {
+    let own = |registration: &&Registration| registration.key == key;
+    let port = |registration: &Registration| match &registration.nexus {
+        Some(NexusId::Scsi { initiator, .. }) => Some(initiator.clone()),
+        Some(NexusId::Nvme { .. }) | None => None,
+    };
+    let ports = state.registrations.iter().filter(own).filter_map(port);
+    ports.collect::<BTreeSet<_>>().len()
 }
 
 /// The keys of these registrations, each once, in their order: one PREEMPT removes all that share a key.

@@ -6,13 +6,20 @@
 //!       holds, others    holds, alone,    holds, alone,          (again)   GOOD of the
 //!       registered       barrier due      no barrier due              |      barrier
 //!            |                |                |                      |         |
-//!       PREEMPT each,     LUN RESET            v                      |         |
-//!       barrier due  -----------|-----> first clean round: Held ------+---------+
+//!       PREEMPT each,     LUN RESET        PTPL_A, unless             |         |
+//!       barrier due             |          read since                 |         |
+//!            |                  |              |                      |         |
+//!            +------------------+--------------|----------------------+---------+
+//!                                              v
+//!                                 first clean round: Held
 //! ```
 //!
 //! Invariants:
 //! * GOOD of PREEMPT or RESERVE is not "I hold it": `Held` comes with a read that shows this node holding
 //!   and nobody else, sent after the barrier.
+//! * PTPL_A was 1 at the generation of the read that makes `Held`: the last REGISTER of any nexus decides it
+//!   for the whole unit (SPC-4 5.13.5), and every REGISTER counts the generation up. A REGISTER of the key that
+//!   this nexus has switches it on again: it can bring no registration about that is not there.
 //! * The barrier is a LUN reset, which persistent reservations survive (SPC-4 5.13.5), after every take and
 //!   after registrations were removed. PREEMPT AND ABORT alone covers only the holder that it names: if that
 //!   one took the disk, plainly or when it was free, and died before its own barrier, writes of an owner
@@ -35,6 +42,8 @@ use scsi::reservation::ResetScope;
 
 /// How often a barrier is tried before it counts as one that cannot be sent.
 const BARRIER_TRIES_MAX: u32 = 3;
+/// How often PTPL_A is switched on again before the win is given up.
+const APTPL_TRIES_MAX: u32 = 3;
 /// How often the state is read before the win is given up: each time for registrations that came anew,
 /// a conflict or an attention. Contenders come once in a challenge wait.
 const READS_MAX: u32 = 32;
@@ -78,6 +87,10 @@ pub(super) struct Win {
     /// Being removed.
     sweep: Vec<Registration>,
     reads: u32,
+    /// The generation at which PTPL_A is known to have been 1.
+    aptpl_at: Option<u32>,
+    /// How often it was switched on again.
+    aptpl_tries: u32,
     /// An owner that lost the reservation in a power loss.
     pub(super) retake: Option<Retake>,
 }
@@ -105,6 +118,8 @@ impl Win {
             settle_only: false,
             sweep: Vec::new(),
             reads: 0,
+            aptpl_at: None,
+            aptpl_tries: 0,
             retake: None,
         }
     }
@@ -150,12 +165,20 @@ impl Persistent {
             self.give_up("the state of the disk does not settle");
             return;
         }
+        let key = win.key;
+        if self.key_is_shared(state, key) {
+            self.refuse(Refused::DuplicateNode { key });
+            return;
+        }
+        let Phase::Win(win) = &mut self.phase else {
+            return;
+        };
         match judge(state, win.key, kind) {
             Verdict::Others(others) => {
                 win.sweep = others;
                 self.sweep_next();
             }
-            Verdict::Alone => self.win_alone(sent_at),
+            Verdict::Alone => self.win_alone(sent_at, state.generation),
             Verdict::NoHolder if retakes => self.reserve_on(path),
             Verdict::OtherHolder(held) if held.key == Some(win.key) => self.retype(path),
             Verdict::OtherHolder(held) if retakes => self.depose(Some(held)),
@@ -167,13 +190,17 @@ impl Persistent {
     }
 
     /// Held by this node alone. What is still due comes first, and is followed by another read.
-    fn win_alone(&mut self, sent_at: Instant) {
+    fn win_alone(&mut self, sent_at: Instant, generation: u32) {
+        let check = self.win_demands_aptpl();
         let barrier_first = self.desk.stands(Guard::BarrierBeforeHeld);
         let Phase::Win(win) = &self.phase else {
             return;
         };
         match win.barrier {
             Barrier::Due if barrier_first => self.send_barrier(),
+            Barrier::Due | Barrier::Done if check && win.aptpl_at != Some(generation) => {
+                self.read(Verb::ReadCapabilities);
+            }
             Barrier::Due | Barrier::Done => {
                 if is_stale(&self.desk, sent_at) {
                     self.stumble_for("the reply is older than the self-stop age");
@@ -184,12 +211,55 @@ impl Persistent {
         }
     }
 
+    /// PTPL_A was read, behind the state that was read last.
+    pub(super) fn win_capabilities(&mut self) {
+        let generation = self.seen.as_ref().map(|seen| seen.generation);
+        let active = self.capabilities.aptpl_active == Support::Yes;
+        let Phase::Win(win) = &mut self.phase else {
+            return;
+        };
+        if active {
+            win.aptpl_at = generation;
+            self.read_state();
+        } else if win.aptpl_tries >= APTPL_TRIES_MAX {
+            self.refuse(Refused::NoAptpl);
+        } else {
+            win.aptpl_tries += 1;
+            let key = win.key;
+            self.switch_aptpl_on(key);
+        }
+    }
+
+    fn win_demands_aptpl(&self) -> bool {
+        self.demands_aptpl(Guard::AptplReadBackInWin)
+    }
+
+    fn switch_aptpl_on(&mut self, key: Key) {
+        let path = self.paths.for_change(key, |path| !self.desk.is_busy(path));
+        let Some(path) = path else {
+            self.stumble_for("no registered path is free");
+            return;
+        };
+        let verb = self.say_again(key);
+        self.ask(path, verb);
+    }
+
+    /// REGISTER of the key that the nexus has, for the APTPL bit.
+    pub(super) fn say_again(&self, key: Key) -> Verb {
+        Verb::Register {
+            existing: Some(key),
+            new: Some(key),
+            options: self.register_options(),
+        }
+    }
+
     fn begin_tenure(&mut self, sent_at: Instant) {
         let Phase::Win(win) = &self.phase else {
             return;
         };
         let key = win.key;
         let barrier = !win.settle_only;
+        let aptpl_at = win.aptpl_at;
         let retake = win.retake.clone();
         self.attentions = Attentions::default();
         // Whoever is served hears of its disk only now.
@@ -201,7 +271,7 @@ impl Persistent {
         };
         self.errand = super::Errand::default();
         self.wins = 0;
-        self.phase = Phase::Owning(Owning::new(key, tenure));
+        self.phase = Phase::Owning(Owning::new(key, tenure, aptpl_at));
     }
 
     // ----------------------------------------------------------------- sweep
@@ -303,7 +373,17 @@ impl Persistent {
         win.barrier = Barrier::Done;
         win.settle_only = barrier == BarrierKind::SettleOnly;
         self.desk.tell(Event::Barrier(barrier));
-        self.read_state();
+        self.read_behind_barrier();
+    }
+
+    /// PTPL_A, where that is still to be read, spares a read of the state before it: the one that showed this
+    /// node alone stands before the barrier.
+    fn read_behind_barrier(&mut self) {
+        if self.win_demands_aptpl() {
+            self.read(Verb::ReadCapabilities);
+        } else {
+            self.read_state();
+        }
     }
 
     fn barrier_answer(&mut self, answer: &Answer) {
@@ -317,7 +397,7 @@ impl Persistent {
                 win.barrier = Barrier::Done;
                 win.settle_only = false;
                 self.desk.tell(Event::Barrier(BarrierKind::LunReset));
-                self.read_state();
+                self.read_behind_barrier();
             }
             Answer::Unsupported => self.no_reset(),
             _ if too_often => self.no_reset(),
