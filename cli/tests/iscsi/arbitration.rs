@@ -1,12 +1,13 @@
 //! `qctl arbitrate` over iSCSI: take, defend, challenge, lose, wait, in both modes, on both targets.
 
+use crate::lateness::in_time;
 use crate::world::{Disk, Kind, Running};
 use nix::sys::signal::Signal;
 
 /// Every way there is to arbitrate over this target.
 fn each_mode(kind: Kind, scenario: impl Fn(&Disk, &str)) {
     for mode in ["pr", "scsi2"] {
-        scenario(&Disk::new(kind), mode);
+        in_time(|| scenario(&Disk::new(kind), mode));
     }
 }
 

@@ -9,6 +9,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod arbitration;
+#[path = "../support/lateness.rs"]
+mod lateness;
 mod portals;
 mod serving;
 mod world;

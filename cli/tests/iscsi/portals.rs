@@ -1,5 +1,6 @@
 //! Several portals: several nexuses, each registered; one of them may die.
 
+use crate::lateness::in_time;
 use crate::world::{Disk, Kind, Running, until};
 use nix::sys::signal::Signal;
 use std::io;
@@ -91,6 +92,10 @@ fn registrations(disk: &Disk, owner: &Running) -> usize {
 }
 
 fn an_owner_of_two_portals_survives_the_death_of_one(kind: Kind, which: usize) {
+    in_time(|| survives_the_death_of_one(kind, which));
+}
+
+fn survives_the_death_of_one(kind: Kind, which: usize) {
     let mut disk = Disk::new(kind);
     let wire = with_wire(&mut disk);
     if which == 0 {

@@ -1,8 +1,10 @@
 //! A target, the hosts around it, and processes that are watched.
 
+use crate::lateness::witness;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use std::cell::Cell;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -13,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// Nothing that these tests wait for takes a tenth of it on an idle host.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is written before a dead process's pipe counts as empty.
+const REST: Duration = Duration::from_millis(200);
 
 /// A folder of one test's files.
 pub(crate) struct Folder(PathBuf);
@@ -68,6 +73,8 @@ pub(crate) struct Running {
     pub(crate) process: Child,
     lines: Receiver<String>,
     pub(crate) seen: Vec<Value>,
+    /// The test itself stopped or killed it: it is no witness of how punctual the machine is.
+    struck: Cell<bool>,
 }
 
 impl Running {
@@ -86,7 +93,15 @@ impl Running {
             process,
             lines,
             seen: Vec::new(),
+            struck: Cell::new(false),
         }
+    }
+
+    fn saw(&mut self, value: Value) {
+        if !self.struck.get() {
+            witness(&value);
+        }
+        self.seen.push(value);
     }
 
     /// Reads on until this event.
@@ -99,7 +114,7 @@ impl Running {
                 let rest: Vec<String> = self.lines.iter().collect();
                 panic!("{line}{} after {:#?}", rest.concat(), self.seen);
             };
-            self.seen.push(value.clone());
+            self.saw(value.clone());
             if value["event"] == event {
                 return value;
             }
@@ -107,6 +122,9 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
+        if matches!(signal, Signal::SIGSTOP | Signal::SIGKILL) {
+            self.struck.set(true);
+        }
         kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
     }
 
@@ -114,17 +132,18 @@ impl Running {
     pub(crate) fn end(&mut self) -> Option<i32> {
         let status = until("qctl to end", || self.process.try_wait().unwrap());
         let rest: Vec<String> = self.lines.iter().collect();
-        self.seen.extend(
-            rest.iter()
-                .filter_map(|line| serde_json::from_str::<Value>(line).ok()),
-        );
+        for line in rest {
+            if let Ok(value) = serde_json::from_str(&line) {
+                self.saw(value);
+            }
+        }
         status.code()
     }
 
     /// How many of these events there were up to now.
     pub(crate) fn count(&mut self, event: &str) -> usize {
         while let Ok(line) = self.lines.try_recv() {
-            self.seen.push(serde_json::from_str(&line).unwrap());
+            self.saw(serde_json::from_str(&line).unwrap());
         }
         self.seen
             .iter()
@@ -137,6 +156,13 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _gone = self.process.kill();
         let _ended = self.process.wait();
+        if std::thread::panicking() {
+            while let Ok(line) = self.lines.recv_timeout(REST) {
+                if let Ok(value) = serde_json::from_str(&line) {
+                    self.saw(value);
+                }
+            }
+        }
     }
 }
 
