@@ -222,6 +222,12 @@ impl<S: Storage> Log<S> {
         self.owner
     }
 
+    /// Which claim of that owner.
+    #[must_use]
+    pub const fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
     /// Where everything is.
     #[must_use]
     pub const fn layout(&self) -> &Layout {

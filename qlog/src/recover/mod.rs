@@ -192,6 +192,39 @@ pub struct Recovered<S> {
     pub(crate) notes: Vec<Note>,
 }
 
+/// What the newest superblock says, without a look at the log: who claimed it last, and whether it was handed over.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Root {
+    /// The log's own id.
+    pub id: LogId,
+    /// What the cluster wrote at creation.
+    pub cluster: Cluster,
+    /// The last epoch that was claimed.
+    pub epoch: Epoch,
+    /// Who claimed it.
+    pub owner: Owner,
+    /// Which claim of that owner.
+    pub incarnation: u64,
+    /// The mark of a hand-over.
+    pub parked: Option<Parked>,
+}
+
+/// Reads the superblocks only.
+///
+/// # Errors
+/// [`OpenError`], but never for damage of the log itself.
+pub fn peek<S: Storage>(storage: &S) -> Result<Root, OpenError> {
+    let superblock = roots::newest(storage, &mut Vec::new())?;
+    Ok(Root {
+        id: superblock.id,
+        epoch: superblock.epoch,
+        owner: superblock.owner,
+        incarnation: superblock.incarnation,
+        parked: superblock.parked(),
+        cluster: superblock.cluster,
+    })
+}
+
 /// Reads a log and hands everything it holds to `replay`. Writes nothing.
 ///
 /// # Errors

@@ -1,0 +1,283 @@
+//! A log on a raw logical unit, written through the very nexus that holds the reservation.
+//!
+//! ```text
+//!   qlog ──► LunStorage ── ownership.check() ──► Device ──► the disk, which refuses everybody else
+//!            LunReader  ── reads only
+//! ```
+//!
+//! Invariants:
+//! * a [`LunStorage`] is made from an [`Ownership`] only, and each write asks it first: after its deadline a write
+//!   fails, whatever the disk would do;
+//! * no command outlives the proof: its bound is what is left of it, at most the command bound;
+//! * what an owner sends and is answered by an attention, an abort or nothing is an error. It is never sent again from here: the
+//!   log's handle ends, and whoever owns the disk opens it anew, after a clean round (design: "a write that meets an
+//!   attention").
+//!
+//! Reads tell nothing about ownership, so a [`LunReader`] needs none: a contender looks for a parked mark.
+
+use crate::arbiter::{Fenced, Ownership, now};
+use qlog::Storage;
+use scsi::device::{Completion, Data, Device};
+use scsi::wire::capacity::{ALLOCATION_LENGTH_16, Capacity16};
+use scsi::wire::cdb::{Access, BlockRange, Command};
+use scsi::wire::status::Status;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The most that one command moves: what every host adapter takes.
+const TRANSFER_BYTES_MAX: usize = 256 << 10;
+/// SENSE KEY of an attention (SPC-4 4.5.6).
+const UNIT_ATTENTION: u8 = 6;
+/// Attentions that may stand before an answer: one for each kind of reset, and the change of a reservation.
+const ATTENTIONS_MAX: usize = 8;
+
+/// A logical unit that blocks are read from and written to.
+#[derive(Clone)]
+pub struct Lun {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    device: Mutex<Box<dyn Device>>,
+    block_bytes: u32,
+    blocks: u64,
+    bound: Duration,
+}
+
+impl std::fmt::Debug for Lun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} blocks of {} bytes", self.shared.blocks, self.shared.block_bytes)
+    }
+}
+
+impl Lun {
+    /// Asks the unit for its size. `bound` is for each command from now on.
+    ///
+    /// # Errors
+    /// When it does not say, or says what no log can use.
+    pub fn open(mut device: Box<dyn Device>, bound: Duration) -> io::Result<Self> {
+        let command = Command::ReadCapacity16 { allocation_length: ALLOCATION_LENGTH_16 };
+        let mut answer = [0; ALLOCATION_LENGTH_16 as usize];
+        // Attentions are told to whoever comes first; here that is nobody who could be misled by them.
+        let mut tries = ATTENTIONS_MAX;
+        let moved = loop {
+            let completion = send(&mut *device, &command, Data::In(&mut answer), bound)?;
+            if completion.status == Status::GOOD {
+                break completion.transferred;
+            }
+            tries -= 1;
+            if tries == 0 || !is_attention(&completion) {
+                return Err(refused(&command, &completion));
+            }
+        };
+        let size = Capacity16::parse(&answer[..moved])
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        if !size.block_bytes.is_power_of_two() || size.block_bytes > 1 << 16 {
+            let why = format!("blocks of {} bytes: no log can be on this unit", size.block_bytes);
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
+        let shared = Shared {
+            device: Mutex::new(device),
+            block_bytes: size.block_bytes,
+            blocks: size.blocks,
+            bound,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// For looking, by anybody.
+    #[must_use]
+    pub fn reader(&self) -> LunReader {
+        LunReader(self.clone())
+    }
+
+    /// For writing, by the owner.
+    #[must_use]
+    pub fn owned_by(&self, ownership: Ownership) -> LunStorage {
+        LunStorage { lun: self.clone(), right: Right::Owned(ownership) }
+    }
+
+    /// For writing on the word of an operator that nobody else does: to make a log on a disk that no cluster uses yet.
+    #[must_use]
+    pub fn unfenced(&self) -> LunStorage {
+        LunStorage { lun: self.clone(), right: Right::Unfenced }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.shared.blocks * u64::from(self.shared.block_bytes)
+    }
+
+    /// One command for each transfer that host adapters take.
+    fn transfer(
+        &self,
+        offset: u64,
+        length: usize,
+        mut one: impl FnMut(&mut dyn Device, BlockRange, usize, usize) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let block = u64::from(self.shared.block_bytes);
+        let end = offset.checked_add(length as u64);
+        let whole = offset.is_multiple_of(block) && (length as u64).is_multiple_of(block);
+        if !whole || end.is_none_or(|end| end > self.bytes()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut device = self.shared.device.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut at = 0;
+        while at < length {
+            let step = TRANSFER_BYTES_MAX.min(length - at);
+            let lba = (offset + at as u64) / block;
+            let blocks = u32::try_from(step as u64 / block).expect("a transfer");
+            one(&mut **device, BlockRange::new(lba, blocks), at, step)?;
+            at += step;
+        }
+        Ok(())
+    }
+
+    fn read(&self, offset: u64, buffer: &mut [u8], mut tries: usize) -> io::Result<()> {
+        let length = buffer.len();
+        self.transfer(offset, length, |device, range, at, step| {
+            let command = Command::Read { range, access: Access::default() };
+            loop {
+                let part = &mut buffer[at..at + step];
+                let completion = send(device, &command, Data::In(part), self.shared.bound)?;
+                if completion.status == Status::GOOD && completion.transferred == step {
+                    return Ok(());
+                }
+                tries -= 1;
+                if tries == 0 || !is_attention(&completion) {
+                    return Err(refused(&command, &completion));
+                }
+            }
+        })
+    }
+}
+
+/// A logical unit, read only.
+#[derive(Clone, Debug)]
+pub struct LunReader(Lun);
+
+/// A logical unit in its owner's hand.
+#[derive(Clone, Debug)]
+pub struct LunStorage {
+    lun: Lun,
+    right: Right,
+}
+
+#[derive(Clone, Debug)]
+enum Right {
+    Owned(Ownership),
+    Unfenced,
+}
+
+impl Right {
+    /// How long a command may take.
+    fn bound(&self, bound: Duration) -> io::Result<Duration> {
+        let Self::Owned(ownership) = self else {
+            return Ok(bound);
+        };
+        ownership.check().map_err(fenced)?;
+        Ok(bound.min(ownership.proved_until().saturating_since(now())))
+    }
+}
+
+fn fenced(why: Fenced) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, why)
+}
+
+impl LunStorage {
+    fn flush_all(&self) -> io::Result<()> {
+        let bound = self.right.bound(self.lun.shared.bound)?;
+        let command = Command::SynchronizeCache { range: BlockRange::new(0, 0), immediate: false };
+        let mut device = self.lun.shared.device.lock().unwrap_or_else(PoisonError::into_inner);
+        good(&command, &send(&mut **device, &command, Data::None, bound)?)
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8], access: Access) -> io::Result<()> {
+        self.lun.transfer(offset, bytes.len(), |device, range, at, step| {
+            let bound = self.right.bound(self.lun.shared.bound)?;
+            let command = Command::Write { range, access };
+            good(&command, &send(device, &command, Data::Out(&bytes[at..at + step]), bound)?)
+        })
+    }
+}
+
+impl Storage for LunStorage {
+    fn region_bytes(&self) -> u64 {
+        self.lun.bytes()
+    }
+
+    fn block_bytes(&self) -> u32 {
+        self.lun.shared.block_bytes
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        // An attention may say that the reservation is gone: the owner's log hears of it.
+        self.lun.read(offset, buffer, 1)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write(offset, bytes, Access::default())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.flush_all()
+    }
+
+    /// FUA: the write is on the medium when it is answered, in one command.
+    fn write_durable(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write(offset, bytes, Access::FUA)
+    }
+}
+
+impl Storage for LunReader {
+    fn region_bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+
+    fn block_bytes(&self) -> u32 {
+        self.0.shared.block_bytes
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, buffer, ATTENTIONS_MAX)
+    }
+
+    fn write_at(&self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
+fn send(
+    device: &mut dyn Device,
+    command: &Command,
+    data: Data<'_>,
+    bound: Duration,
+) -> io::Result<Completion> {
+    let sent = device.execute(&command.cdb(), data, bound);
+    sent.map_err(|error| io::Error::other(format!("{}: {error}", command.name())))
+}
+
+fn good(command: &Command, completion: &Completion) -> io::Result<()> {
+    if completion.status == Status::GOOD { Ok(()) } else { Err(refused(command, completion)) }
+}
+
+fn is_attention(completion: &Completion) -> bool {
+    completion
+        .sense
+        .as_ref()
+        .is_some_and(|sense| sense.key == UNIT_ATTENTION)
+}
+
+fn refused(command: &Command, completion: &Completion) -> io::Error {
+    let sense = completion.sense.as_ref().map_or_else(String::new, |sense| format!(", {sense}"));
+    let kind = if completion.status == Status::RESERVATION_CONFLICT {
+        io::ErrorKind::PermissionDenied
+    } else {
+        io::ErrorKind::Other
+    };
+    io::Error::new(kind, format!("{}: {}{sense}", command.name(), completion.status))
+}
