@@ -9,9 +9,9 @@
 //! * a [`LunStorage`] is made from an [`Ownership`] only, and each write asks it first: after its deadline a write
 //!   fails, whatever the disk would do;
 //! * no command outlives the proof: its bound is what is left of it, at most the command bound;
-//! * what an owner sends and is answered by an attention, an abort or nothing is an error. It is never sent again from here: the
-//!   log's handle ends, and whoever owns the disk opens it anew, after a clean round (design: "a write that meets an
-//!   attention").
+//! * what an owner sends and is answered by an attention, an abort or nothing is an error, and the last thing that this
+//!   storage does: it may be a sign that the reservation is gone. Whoever owns the disk makes a new storage after a clean
+//!   round, and verifies the log's tail again (design: "a write that meets an attention").
 //!
 //! Reads tell nothing about ownership, so a [`LunReader`] needs none: a contender looks for a parked mark.
 
@@ -22,6 +22,7 @@ use scsi::wire::capacity::{ALLOCATION_LENGTH_16, Capacity16};
 use scsi::wire::cdb::{Access, BlockRange, Command};
 use scsi::wire::status::Status;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,7 +48,11 @@ struct Shared {
 
 impl std::fmt::Debug for Lun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} blocks of {} bytes", self.shared.blocks, self.shared.block_bytes)
+        write!(
+            f,
+            "{} blocks of {} bytes",
+            self.shared.blocks, self.shared.block_bytes
+        )
     }
 }
 
@@ -57,7 +62,9 @@ impl Lun {
     /// # Errors
     /// When it does not say, or says what no log can use.
     pub fn open(mut device: Box<dyn Device>, bound: Duration) -> io::Result<Self> {
-        let command = Command::ReadCapacity16 { allocation_length: ALLOCATION_LENGTH_16 };
+        let command = Command::ReadCapacity16 {
+            allocation_length: ALLOCATION_LENGTH_16,
+        };
         let mut answer = [0; ALLOCATION_LENGTH_16 as usize];
         // Attentions are told to whoever comes first; here that is nobody who could be misled by them.
         let mut tries = ATTENTIONS_MAX;
@@ -74,7 +81,10 @@ impl Lun {
         let size = Capacity16::parse(&answer[..moved])
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
         if !size.block_bytes.is_power_of_two() || size.block_bytes > 1 << 16 {
-            let why = format!("blocks of {} bytes: no log can be on this unit", size.block_bytes);
+            let why = format!(
+                "blocks of {} bytes: no log can be on this unit",
+                size.block_bytes
+            );
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         }
         let shared = Shared {
@@ -83,7 +93,9 @@ impl Lun {
             blocks: size.blocks,
             bound,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// For looking, by anybody.
@@ -95,13 +107,13 @@ impl Lun {
     /// For writing, by the owner.
     #[must_use]
     pub fn owned_by(&self, ownership: Ownership) -> LunStorage {
-        LunStorage { lun: self.clone(), right: Right::Owned(ownership) }
+        LunStorage::new(self.clone(), Right::Owned(ownership))
     }
 
     /// For writing on the word of an operator that nobody else does: to make a log on a disk that no cluster uses yet.
     #[must_use]
     pub fn unfenced(&self) -> LunStorage {
-        LunStorage { lun: self.clone(), right: Right::Unfenced }
+        LunStorage::new(self.clone(), Right::Unfenced)
     }
 
     fn bytes(&self) -> u64 {
@@ -121,7 +133,11 @@ impl Lun {
         if !whole || end.is_none_or(|end| end > self.bytes()) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut device = self.shared.device.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut device = self
+            .shared
+            .device
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut at = 0;
         while at < length {
             let step = TRANSFER_BYTES_MAX.min(length - at);
@@ -136,7 +152,10 @@ impl Lun {
     fn read(&self, offset: u64, buffer: &mut [u8], mut tries: usize) -> io::Result<()> {
         let length = buffer.len();
         self.transfer(offset, length, |device, range, at, step| {
-            let command = Command::Read { range, access: Access::default() };
+            let command = Command::Read {
+                range,
+                access: Access::default(),
+            };
             loop {
                 let part = &mut buffer[at..at + step];
                 let completion = send(device, &command, Data::In(part), self.shared.bound)?;
@@ -161,6 +180,8 @@ pub struct LunReader(Lun);
 pub struct LunStorage {
     lun: Lun,
     right: Right,
+    /// A command went wrong: nothing more is sent.
+    ended: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
@@ -185,19 +206,52 @@ fn fenced(why: Fenced) -> io::Error {
 }
 
 impl LunStorage {
+    fn new(lun: Lun, right: Right) -> Self {
+        Self {
+            lun,
+            right,
+            ended: Arc::default(),
+        }
+    }
+
+    /// Does it unless something went wrong before, and remembers whether it does now.
+    fn once_whole<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        if self.ended.load(Ordering::Acquire) {
+            let why = "a command before met an attention or an error: ownership and log are to be verified first";
+            return Err(io::Error::other(why));
+        }
+        let done = act();
+        if done.is_err() {
+            self.ended.store(true, Ordering::Release);
+        }
+        done
+    }
+
     fn flush_all(&self) -> io::Result<()> {
         let bound = self.right.bound(self.lun.shared.bound)?;
-        let command = Command::SynchronizeCache { range: BlockRange::new(0, 0), immediate: false };
-        let mut device = self.lun.shared.device.lock().unwrap_or_else(PoisonError::into_inner);
+        let command = Command::SynchronizeCache {
+            range: BlockRange::new(0, 0),
+            immediate: false,
+        };
+        let mut device = self
+            .lun
+            .shared
+            .device
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         good(&command, &send(&mut **device, &command, Data::None, bound)?)
     }
 
     fn write(&self, offset: u64, bytes: &[u8], access: Access) -> io::Result<()> {
-        self.lun.transfer(offset, bytes.len(), |device, range, at, step| {
-            let bound = self.right.bound(self.lun.shared.bound)?;
-            let command = Command::Write { range, access };
-            good(&command, &send(device, &command, Data::Out(&bytes[at..at + step]), bound)?)
-        })
+        self.lun
+            .transfer(offset, bytes.len(), |device, range, at, step| {
+                let bound = self.right.bound(self.lun.shared.bound)?;
+                let command = Command::Write { range, access };
+                good(
+                    &command,
+                    &send(device, &command, Data::Out(&bytes[at..at + step]), bound)?,
+                )
+            })
     }
 }
 
@@ -211,21 +265,20 @@ impl Storage for LunStorage {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        // An attention may say that the reservation is gone: the owner's log hears of it.
-        self.lun.read(offset, buffer, 1)
+        self.once_whole(|| self.lun.read(offset, buffer, 1))
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.write(offset, bytes, Access::default())
+        self.once_whole(|| self.write(offset, bytes, Access::default()))
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.flush_all()
+        self.once_whole(|| self.flush_all())
     }
 
     /// FUA: the write is on the medium when it is answered, in one command.
     fn write_durable(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.write(offset, bytes, Access::FUA)
+        self.once_whole(|| self.write(offset, bytes, Access::FUA))
     }
 }
 
@@ -262,7 +315,11 @@ fn send(
 }
 
 fn good(command: &Command, completion: &Completion) -> io::Result<()> {
-    if completion.status == Status::GOOD { Ok(()) } else { Err(refused(command, completion)) }
+    if completion.status == Status::GOOD {
+        Ok(())
+    } else {
+        Err(refused(command, completion))
+    }
 }
 
 fn is_attention(completion: &Completion) -> bool {
@@ -273,11 +330,17 @@ fn is_attention(completion: &Completion) -> bool {
 }
 
 fn refused(command: &Command, completion: &Completion) -> io::Error {
-    let sense = completion.sense.as_ref().map_or_else(String::new, |sense| format!(", {sense}"));
+    let sense = completion
+        .sense
+        .as_ref()
+        .map_or_else(String::new, |sense| format!(", {sense}"));
     let kind = if completion.status == Status::RESERVATION_CONFLICT {
         io::ErrorKind::PermissionDenied
     } else {
         io::ErrorKind::Other
     };
-    io::Error::new(kind, format!("{}: {}{sense}", command.name(), completion.status))
+    io::Error::new(
+        kind,
+        format!("{}: {}{sense}", command.name(), completion.status),
+    )
 }

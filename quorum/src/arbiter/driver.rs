@@ -18,6 +18,7 @@
 use super::alarm::Alarm;
 use super::clerk::Clerk;
 use super::clock::now;
+use super::librarian::{Librarian, Question};
 use super::minder::{Minder, NotArmed};
 use super::notice::{Happening, Notices};
 use super::ownership::{Extension, Ownership};
@@ -41,6 +42,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 pub(super) struct Wishes {
     pub(super) fed: AtomicBool,
     pub(super) release: AtomicBool,
+    pub(super) park: AtomicBool,
     pub(super) abandon: AtomicBool,
 }
 
@@ -48,6 +50,8 @@ pub(super) struct Wishes {
 pub(super) struct Inbox {
     pub(super) done: Receiver<Done>,
     pub(super) serials: Receiver<io::Result<Block>>,
+    /// What the librarian found.
+    pub(super) looked: Receiver<Input>,
 }
 
 pub(super) struct Driver {
@@ -55,6 +59,7 @@ pub(super) struct Driver {
     pub(super) times: Times,
     pub(super) paths: Vec<Path>,
     pub(super) clerk: Clerk,
+    pub(super) librarian: Option<Librarian>,
     pub(super) inbox: Inbox,
     pub(super) alarm: Arc<Alarm>,
     pub(super) wishes: Arc<Wishes>,
@@ -134,6 +139,12 @@ impl Driver {
         if self.machine.next_deadline().is_some_and(|due| due <= at) {
             return Some(Input::Tick);
         }
+        if let Ok(found) = self.inbox.looked.try_recv() {
+            return Some(found);
+        }
+        if self.wishes.park.swap(false, Ordering::AcqRel) {
+            return Some(Input::Park);
+        }
         if self.wishes.release.swap(false, Ordering::AcqRel) {
             return Some(Input::Release);
         }
@@ -202,7 +213,7 @@ impl Driver {
             return self.surveyed(path, &input);
         }
         // Whoever asked for it, and whatever was won since they did: nobody acts as the owner any more.
-        if input == Input::Release {
+        if matches!(input, Input::Release | Input::Park) {
             self.with_present(Ownership::revoke);
         }
         self.machine.handle(now(), input);
@@ -230,9 +241,23 @@ impl Driver {
             Output::NeedSerials => self.clerk.ask(),
             Output::ProvedUntil(until) => self.proved(until),
             Output::Event(event) => self.happened(event),
-            Output::ReadMark { .. } | Output::ReadEpoch { .. } => {
-                panic!("a machine without a log asks for nothing in it")
-            }
+            Output::ReadMark { id } => self.look(Question::Mark(id)),
+            Output::ReadEpoch { id } => self.look(Question::Epoch(id)),
+        }
+    }
+
+    /// Has the log looked into. A librarian that hangs is not waited for: there is no mark then.
+    fn look(&mut self, question: Question) {
+        let librarian = self.librarian.as_ref();
+        let librarian = librarian.expect("a machine without a log asks for nothing in it");
+        if !librarian.ask(question) {
+            self.state.ready.push_back(match question {
+                Question::Mark(id) => Input::Mark { id, mark: None },
+                Question::Epoch(id) => Input::Epoch {
+                    id,
+                    still_ours: false,
+                },
+            });
         }
     }
 
@@ -260,7 +285,7 @@ impl Driver {
             Event::Retaken { key } => self.with_present(|ownership| ownership.set_key(*key)),
             Event::Stopped(why) => {
                 self.tenure.end();
-                if matches!(why, Stopped::Released { .. }) {
+                if matches!(why, Stopped::Released { .. } | Stopped::Parked) {
                     self.watchdog.iter().for_each(Minder::disarm);
                 }
                 // The timer may have said so already: then the first word stands.

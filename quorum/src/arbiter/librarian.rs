@@ -79,7 +79,10 @@ fn work(
     while let Ok(question) = asked.recv() {
         let root = log.root().ok();
         let answer = match question {
-            Question::Mark(id) => Input::Mark { id, mark: root.and_then(|root| mark(&root)) },
+            Question::Mark(id) => Input::Mark {
+                id,
+                mark: root.and_then(|root| mark(&root)),
+            },
             Question::Epoch(id) => {
                 let ours = *claimed.lock().unwrap_or_else(PoisonError::into_inner);
                 let still_ours = root.is_some_and(|root| Some(root.incarnation) == ours);
@@ -96,5 +99,8 @@ fn work(
 fn mark(root: &Root) -> Option<ParkedMark> {
     let parked = root.parked?;
     let holder = Key::new(parked.owner.key)?;
-    Some(ParkedMark { epoch: parked.epoch.0, holder })
+    Some(ParkedMark {
+        epoch: parked.epoch.0,
+        holder,
+    })
 }

@@ -43,6 +43,7 @@ mod alarm;
 mod clerk;
 mod clock;
 mod driver;
+mod librarian;
 mod lock;
 mod minder;
 mod names;
@@ -59,6 +60,7 @@ mod test_dir;
 mod watchdog;
 
 pub use clock::now;
+pub use librarian::QuorumLog;
 pub use lock::LockError;
 pub use notice::{Happening, Notice, Notices};
 pub use ownership::{Fenced, Ownership, Stage};
@@ -69,6 +71,7 @@ pub use watchdog::{WatchdogError, WatchdogOptions};
 use alarm::Alarm;
 use clerk::Clerk;
 use driver::{Driver, Inbox, State, Wishes};
+use librarian::{Claimed, Librarian};
 use lock::NexusLock;
 use minder::Minder;
 use path::Path;
@@ -80,9 +83,9 @@ use serials::Serials;
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 /// What an arbiter is told at its start.
@@ -125,6 +128,7 @@ pub struct Arbiter {
     tenure: Arc<Tenure>,
     notices: Notices,
     watchdog: Option<Minder>,
+    claimed: Claimed,
     locks: Arc<Vec<NexusLock>>,
     driver: Option<JoinHandle<Option<Stopped>>>,
     timer: Option<JoinHandle<()>>,
@@ -137,18 +141,42 @@ impl Arbiter {
     /// [`StartError`].
     ///
     /// # Panics
-    /// When `settings` names another number of paths than there are, no nexus, or a log.
+    /// When `settings` names another number of paths than there are, or no nexus.
     pub fn start(
         paths: Vec<Box<dyn Reservations>>,
         settings: Settings,
     ) -> Result<Self, StartError> {
-        let config = settings.config;
+        Self::start_over(paths, None, settings)
+    }
+
+    /// As [`Self::start`], with a quorum log: a disk that was handed over in it ([`Self::park`]) is taken without a
+    /// wait, and after a power loss it tells whether the term is still this owner's ([`Self::claimed`]).
+    ///
+    /// # Errors
+    /// [`StartError`].
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn start_with_log(
+        paths: Vec<Box<dyn Reservations>>,
+        log: Box<dyn QuorumLog>,
+        settings: Settings,
+    ) -> Result<Self, StartError> {
+        Self::start_over(paths, Some(log), settings)
+    }
+
+    fn start_over(
+        paths: Vec<Box<dyn Reservations>>,
+        log: Option<Box<dyn QuorumLog>>,
+        settings: Settings,
+    ) -> Result<Self, StartError> {
+        let mut config = settings.config;
+        config.policy.has_log = log.is_some();
         assert_eq!(paths.len(), usize::from(config.paths), "one of each a path");
         assert!(
             !settings.nexuses.is_empty(),
             "a lock keeps a second one off"
         );
-        assert!(!config.policy.has_log, "this arbiter is not given a log");
         let (node, cluster, times) = (config.node, config.cluster, config.times);
         if settings.watchdog.is_some() {
             watchdog::has_room(&times)?;
@@ -191,13 +219,23 @@ impl Arbiter {
             notices.clone(),
             Arc::clone(&alarm),
         )?;
+        let claimed = Claimed::default();
+        let (looked_in, looked) = channel();
+        let librarian = log
+            .map(|log| Librarian::start(log, Arc::clone(&claimed), looked_in, Arc::clone(&alarm)))
+            .transpose()?;
         let timer = self_stop::start(Arc::clone(&tenure), notices.clone(), Arc::clone(&alarm))?;
         let driver = Driver {
             machine: Arbitration::new(config),
             times,
             paths,
             clerk,
-            inbox: Inbox { done, serials },
+            librarian,
+            inbox: Inbox {
+                done,
+                serials,
+                looked,
+            },
             alarm: Arc::clone(&alarm),
             wishes: Arc::clone(&wishes),
             tenure: Arc::clone(&tenure),
@@ -211,6 +249,7 @@ impl Arbiter {
             tenure,
             notices,
             watchdog,
+            claimed,
             locks,
             driver: None,
             timer: Some(timer),
@@ -245,6 +284,23 @@ impl Arbiter {
             ownership.revoke();
         }
         self.wishes.release.store(true, Ordering::Release);
+        self.alarm.ring();
+    }
+
+    /// The service has claimed the quorum log: this is the claim's incarnation. After a power loss the disk is taken
+    /// again only while the log still says so.
+    pub fn claimed(&self, incarnation: u64) {
+        let mut claimed = self.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        *claimed = Some(incarnation);
+    }
+
+    /// Hand over: the mark has been sent to the log (`qlog::Log::park`), whatever came of it. The arbiter stops and
+    /// leaves the disk held, for whoever reads the mark. Never blocks; the end is told by a notice.
+    pub fn park(&self) {
+        if let Some(ownership) = self.tenure.present() {
+            ownership.revoke();
+        }
+        self.wishes.park.store(true, Ordering::Release);
         self.alarm.ring();
     }
 

@@ -8,6 +8,8 @@
     reason = "a test waits for one event among many"
 )]
 
+mod log;
+
 use quorum::arbiter::{
     Arbiter, Happening, LockError, Notice, Notices, SerialNotice, Settings, Stage, StartError,
 };

@@ -1,0 +1,212 @@
+//! An arbiter with a log on the very disk that it arbitrates.
+
+use super::{BOUND, Owner, World};
+use qlog::{Cluster, Entry, Format, Log, Lsn, Replay, Storage, WriteError};
+use quorum::arbiter::{Arbiter, Happening, Ownership};
+use quorum::log::{Claimed, LogError, claim};
+use quorum::lun::{Lun, LunStorage};
+use quorum_core::arbitration::{Event, Stopped};
+use scsi::emulated;
+use scsi::reservation::{Answer, RegisterOptions, ReservationType, ResetScope, Verb};
+
+/// The records that a log holds, as text.
+#[derive(Default, Debug)]
+struct Told(Vec<String>);
+
+impl Replay for Told {
+    fn checkpoint(&mut self, _upto: Lsn, state: &[u8]) {
+        self.0
+            .push(format!("checkpoint {}", String::from_utf8_lossy(state)));
+    }
+
+    fn record(&mut self, entry: Entry<'_>) {
+        self.0
+            .push(String::from_utf8_lossy(entry.bytes).into_owned());
+    }
+}
+
+impl World {
+    fn lun(&self, nexus: &str) -> Lun {
+        let name = format!("emu:{}?nexus={nexus}", self.0.join("disk").display());
+        Lun::open(Box::new(emulated::open(&name, BOUND).unwrap()), BOUND).unwrap()
+    }
+
+    fn create_log(&self, cluster: &str) {
+        let storage = self.lun("operator").unfenced();
+        let format = Format::for_region(storage.region_bytes(), storage.block_bytes()).unwrap();
+        let cluster = Cluster {
+            name: cluster.into(),
+            times: Vec::new(),
+        };
+        qlog::create(&storage, format, cluster, &mut |_| {}).unwrap();
+    }
+
+    fn start_with_log(&self, node: u8) -> Owner {
+        let nexus = format!("n{node}");
+        let log = Box::new(self.lun(&nexus).reader());
+        let paths = vec![self.disk(&nexus)];
+        Owner::of(Arbiter::start_with_log(paths, log, self.settings(node)).unwrap())
+    }
+
+    fn claim(
+        &self,
+        node: u8,
+        ownership: &Ownership,
+    ) -> Result<Claimed<LunStorage, Told>, LogError> {
+        let lun = self.lun(&format!("n{node}"));
+        let storage = || Ok(lun.owned_by(ownership.clone()));
+        claim(storage, ownership, "alpha", u32::from(node), Told::default)
+    }
+}
+
+impl Owner {
+    /// Waits until the disk is held; the log may be claimed then.
+    fn until_held(&mut self) -> Ownership {
+        self.until("the disk is held", |what| {
+            matches!(what, Happening::Arbitration(Event::Held { .. })).then_some(())
+        });
+        let ownership = self.ownership();
+        ownership.check().unwrap();
+        ownership
+    }
+
+    fn was_made_to_wait(&self) -> bool {
+        self.seen.iter().any(|notice| {
+            matches!(
+                notice.what,
+                Happening::Arbitration(Event::Taking { victim: None })
+            )
+        })
+    }
+}
+
+fn append(log: &Log<LunStorage>, text: &str) {
+    log.append_durable(text.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_parked_disk_is_taken_without_a_wait_and_the_next_epoch_goes_on_in_its_log() {
+    let world = World::new();
+    world.create_log("alpha");
+    let mut first = world.start_with_log(1);
+    let ownership = first.until_held();
+    let Claimed { log, replay, .. } = world.claim(1, &ownership).unwrap();
+    assert_eq!((log.epoch().0, replay.0.len()), (1, 0));
+    append(&log, "one");
+    log.checkpoint(Lsn(1), b"so far").unwrap();
+    append(&log, "two");
+    let mark = log.park().unwrap();
+    assert_eq!(mark.owner.key, ownership.key().unwrap().get());
+    let arbiter = first.starve();
+    arbiter.park();
+    assert!(ownership.check().is_err(), "void from here on");
+    assert_eq!(arbiter.join(), Some(Stopped::Parked));
+    assert_eq!(
+        world.state().registrations.len(),
+        1,
+        "the holder is still registered"
+    );
+
+    let mut second = world.start_with_log(2);
+    let ownership = second.until_held();
+    let taken = second.seen.iter().find_map(|notice| match notice.what {
+        Happening::Arbitration(Event::Taking { victim }) => Some((notice.at, victim)),
+        _ => None,
+    });
+    let due = second.seen.iter().find_map(|notice| match notice.what {
+        Happening::Arbitration(Event::Waiting { until, .. }) => Some(until),
+        _ => None,
+    });
+    let (taken, victim) = taken.unwrap();
+    assert_eq!(victim.map(|key| key.get()), Some(mark.owner.key));
+    assert!(
+        taken < due.unwrap(),
+        "it did not wait for the end of the wait"
+    );
+    assert!(!second.was_made_to_wait());
+    let Claimed { log, replay, .. } = world.claim(2, &ownership).unwrap();
+    assert_eq!(log.epoch().0, 2);
+    assert_eq!(replay.0, ["checkpoint so far", "two"]);
+}
+
+#[test]
+fn a_deposed_owners_append_fails_and_its_log_has_ended() {
+    let world = World::new();
+    world.create_log("alpha");
+    let mut owner = world.start_with_log(1);
+    let ownership = owner.until_held();
+    let Claimed { log, .. } = world.claim(1, &ownership).unwrap();
+    append(&log, "acknowledged");
+    // An operator takes the disk away: the disk refuses the write, whatever the proof says.
+    let mut thief = world.disk("thief");
+    let key = super::Key::new(0x7e1f).unwrap();
+    let verbs = [
+        Verb::Register {
+            existing: None,
+            new: Some(key),
+            options: RegisterOptions {
+                aptpl: true,
+                ..RegisterOptions::default()
+            },
+        },
+        Verb::Preempt {
+            key,
+            victim: ownership.key(),
+            kind: ReservationType::WriteExclusive,
+            abort: true,
+        },
+    ];
+    for verb in verbs {
+        let exchange = thief.perform(&verb, BOUND);
+        assert!(
+            matches!(exchange.answer, Answer::Done(_)),
+            "{verb:?}: {exchange:?}"
+        );
+    }
+    let refused = log.append_durable(b"too late").unwrap_err();
+    let WriteError::Poisoned(poisoned) = refused else {
+        panic!("{refused}")
+    };
+    assert_eq!(poisoned.indeterminate, Lsn(2)..Lsn(3));
+    assert!(matches!(log.append(b"never"), Err(WriteError::Poisoned(_))));
+    let mut told = Told::default();
+    qlog::open(world.lun("thief").reader(), &mut told).unwrap();
+    assert_eq!(told.0, ["acknowledged"]);
+}
+
+#[test]
+fn a_log_of_another_cluster_is_not_claimed() {
+    let world = World::new();
+    world.create_log("beta");
+    let mut owner = world.start_with_log(1);
+    let ownership = owner.until_held();
+    let refused = world.claim(1, &ownership).unwrap_err();
+    assert!(matches!(refused, LogError::Foreign { .. }), "{refused}");
+}
+
+#[test]
+fn a_storage_that_met_an_attention_sends_nothing_more_and_the_log_is_claimed_again() {
+    let world = World::new();
+    world.create_log("alpha");
+    let mut owner = world.start_with_log(1);
+    let ownership = owner.until_held();
+    let Claimed { log, .. } = world.claim(1, &ownership).unwrap();
+    append(&log, "before");
+    // Another host resets the unit: the reservation stays, and this nexus gets an attention.
+    let exchange = world.disk("onlooker").perform(
+        &Verb::Reset {
+            scope: ResetScope::Lun,
+            escalate: false,
+        },
+        BOUND,
+    );
+    assert!(matches!(exchange.answer, Answer::Done(_)), "{exchange:?}");
+    // Whoever of this nexus comes first gets it: the log, or the defender. Both are right.
+    let met = log.append_durable(b"perhaps").is_err();
+    let Claimed { log, replay, .. } = world.claim(1, &ownership).unwrap();
+    assert_eq!(log.epoch().0, 2);
+    assert_eq!(replay.0[0], "before");
+    assert!(met || replay.0.len() == 2);
+    append(&log, "after");
+    drop(owner.starve());
+}
