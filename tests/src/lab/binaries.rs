@@ -8,10 +8,11 @@ use std::process::Command;
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Package and program.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("tests", "lab-agent"),
     ("tests", "lab-unit"),
     ("tests", "lab-bench"),
+    ("tests", "lab-handles"),
     ("qctl", "qctl"),
 ];
 
