@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod arbitration;
+mod checking;
 #[path = "../support/lateness.rs"]
 mod lateness;
 mod portals;

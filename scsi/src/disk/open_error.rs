@@ -116,6 +116,9 @@ impl OpenError {
     #[must_use]
     pub fn next_step(&self) -> String {
         match self {
+            Self::BadName { name, .. } if name.starts_with("iscsi://") => {
+                "an iSCSI disk is --initiator IQN iscsi://[USER@]HOST[:PORT]/TARGET/LUN".to_owned()
+            }
             Self::BadName { .. } => {
                 "name a disk as /dev/sdX, /dev/disk/by-id/…, /dev/mapper/…, /dev/nvmeXnY, iscsi://… or emu:FILE".to_owned()
             }
@@ -130,6 +133,9 @@ impl OpenError {
             Self::NotBuilt { feature, .. } => format!("build it with `--features {feature}`"),
             Self::NotPermitted { privilege, .. } => {
                 format!("run it as root, or grant it {privilege}")
+            }
+            Self::CannotOpen { name, .. } if !name.starts_with("/dev/") => {
+                "see that it and its folder are there, and who may read and write them".to_owned()
             }
             Self::CannotOpen { .. } => {
                 "see `dmesg` for what the kernel says about the device".to_owned()

@@ -1,6 +1,7 @@
 //! What this host would do to the disk when it boots, before any arbiter runs.
 
-use scsi::disk::{Usage, UsageKind};
+use scsi::disk::{Disk, Usage, UsageKind};
+use scsi::linux::{Roots, block_nodes};
 use std::path::{Path, PathBuf};
 
 /// Where a host is configured, and where its devices have names.
@@ -105,25 +106,17 @@ fn held_by_lvm(usage: &Usage) -> Option<String> {
     }
 }
 
-/// The block nodes of a disk by its name: itself and its partitions.
-pub(super) fn nodes(name: &str) -> Vec<PathBuf> {
-    let Ok(node) = std::fs::canonicalize(name) else {
-        return Vec::new();
-    };
-    let mut nodes = vec![node.clone()];
-    let kernel_name = node
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    if let Some(kernel_name) = kernel_name {
-        let block = Path::new("/sys/class/block").join(&kernel_name);
-        let parts = std::fs::read_dir(block).into_iter().flatten().flatten();
-        nodes.extend(
-            parts
-                .map(|part| part.file_name().to_string_lossy().into_owned())
-                .filter(|part| part.starts_with(&kernel_name))
-                .map(|part| Path::new("/dev").join(part)),
-        );
-    }
+/// Every block node of the disk on this host, by whichever path it was named: disks, maps and partitions.
+pub(super) fn nodes(disk: &Disk) -> Vec<PathBuf> {
+    let roots = Roots::default();
+    let names = std::iter::once(&disk.name).chain(disk.paths.iter().map(|path| &path.name));
+    let mut nodes: Vec<PathBuf> = names
+        .flat_map(|name| block_nodes(name, &roots))
+        .chain(disk.attached.iter().cloned())
+        .filter_map(|node| std::fs::canonicalize(node).ok())
+        .collect();
+    nodes.sort();
+    nodes.dedup();
     nodes
 }
 

@@ -24,6 +24,7 @@ use crate::output::{BAD, GOOD, Report, STRONG, WARN};
 use latency::{Carried, Latency};
 use point::{Answer, Point, Verdict};
 use quorum_core::arbitration::Mode;
+use scsi::disk::Way;
 use scsi::reservation::{Capabilities, Support, Verb};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -53,7 +54,7 @@ pub(crate) struct Args {
     /// The block that is written back; the last one unless said otherwise
     #[arg(long, value_name = "BLOCK", requires = "destructive")]
     lba: Option<u64>,
-    /// The same disk through another nexus
+    /// The same disk through another nexus; an iscsi:// disk has one without this
     #[arg(long, value_name = "DISK", requires = "destructive")]
     second: Option<String>,
     /// Leave out PREEMPT AND ABORT, on which some targets hang
@@ -76,6 +77,9 @@ impl Args {
         let interrupts = Interrupts::catch(context.output.is_json());
         let mut session = Session::open(&self.disk, context)?;
         let mut second = self.open_second(&session, context)?;
+        // What no kernel tells, the disk does.
+        super::capacity::complete(&mut session);
+        second.iter_mut().for_each(super::capacity::complete);
         if self.cleanup {
             return clean_up(&mut session, &interrupts, context);
         }
@@ -130,9 +134,12 @@ impl Args {
         })
     }
 
-    /// The second nexus: the same disk by its WWID, through another nexus.
+    /// The second nexus: the same disk by its WWID, through another nexus. Every session over iSCSI is a nexus of
+    /// its own, so there a second one is opened unasked.
     fn open_second(&self, first: &Session, context: &Context) -> Result<Option<Session>, Failure> {
-        let Some(name) = &self.second else {
+        let by_itself = self.destructive && first.disk.paths[0].way == Way::Iscsi;
+        let own = by_itself.then_some(&self.disk.disk);
+        let Some(name) = self.second.as_ref().or(own) else {
             return Ok(None);
         };
         let arg = DiskArg {
@@ -310,7 +317,7 @@ impl Check {
         let head = blocks::read_head(session, content::HEAD_BYTES, &mut met);
         let head = head.map_err(|moved| moved.words());
         let dangers = boot::Host::real().dangers(
-            &boot::nodes(session.name()),
+            &boot::nodes(&session.disk),
             &session.disk.usages,
             head.as_deref().unwrap_or_default(),
         );
