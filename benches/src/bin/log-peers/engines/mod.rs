@@ -2,6 +2,7 @@
 
 mod fjall;
 mod okaywal;
+mod ours;
 mod raft_engine;
 pub(crate) mod raw;
 mod redb;
@@ -12,6 +13,7 @@ use crate::engine::Engine;
 /// Everyone who keeps a log, ours first.
 pub(crate) fn all() -> Vec<Box<dyn Engine>> {
     vec![
+        Box::new(ours::Ours),
         Box::new(raft_engine::RaftEngine),
         Box::new(okaywal::OkayWal),
         Box::new(fjall::Fjall),
