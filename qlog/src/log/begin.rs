@@ -5,6 +5,7 @@
 //! epoch-start frame. Before the superblock is durable nothing has changed; after it frames of earlier epochs beyond
 //! the cut are void.
 
+use super::crowd::Crowd;
 use super::place::{Tail, next_generation};
 use super::{Log, Roots, State, Writer, superblocks};
 use crate::claim::Claim;
@@ -16,7 +17,6 @@ use crate::recover::Recovered;
 use crate::storage::Storage;
 use crate::superblock::Superblock;
 use std::sync::{Condvar, Mutex};
-use std::time::Duration;
 
 impl<S: Storage> Recovered<S> {
     /// Begins an epoch: from here on this handle writes, and no earlier owner's late write counts.
@@ -60,9 +60,8 @@ impl<S: Storage> Recovered<S> {
                 out: crate::buffer::Aligned::default(),
                 spare_body: Vec::new(),
             })),
-            expected: 0,
-            last_write: Duration::ZERO,
-            waiting: 0,
+            crowd: Crowd::default(),
+            sleeping: 0,
             closed: false,
             poisoned: None,
         };

@@ -1,5 +1,6 @@
 //! Group commit: admission, one leader, one write.
 
+use super::crowd::Step;
 use super::place::{Placement, Tail, Target, next_generation};
 use super::{Log, State, Writer};
 use crate::error::Poisoned;
@@ -11,12 +12,8 @@ use crate::storage::Storage;
 use crate::sum::Sums;
 use crate::superblock::Extent;
 use crate::words::{round_up, small};
-use std::sync::MutexGuard;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// The most that a leader waits for those who committed together the last time, and its part of a write.
-const NUDGE_MAX: Duration = Duration::from_micros(100);
-const NUDGE_PART: u32 = 10;
 
 /// A frame on its way.
 struct Sealed {
@@ -138,6 +135,9 @@ impl<S: Storage> Log<S> {
         mut state: MutexGuard<'a, State>,
         lsn: Lsn,
     ) -> Result<MutexGuard<'a, State>, Poisoned> {
+        if state.durable <= lsn {
+            state.crowd.arrive();
+        }
         loop {
             if state.durable > lsn {
                 return Ok(state);
@@ -145,33 +145,56 @@ impl<S: Storage> Log<S> {
             if let Some(poisoned) = &state.poisoned {
                 return Err(poisoned.clone());
             }
-            if state.writer.is_some() {
-                state = self.lead(self.nudge(state))?;
-                continue;
-            }
-            state.waiting += 1;
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            state.waiting -= 1;
+            let step = if state.writer.is_some() {
+                state.crowd.step(lsn)
+            } else {
+                Step::Sleep
+            };
+            state = match step {
+                Step::Lead => self.lead(state)?,
+                Step::Sleep => self.sleep(state, None),
+                Step::SleepAtMost(patience) => {
+                    let deadline = Instant::now() + patience;
+                    let mut state = self.sleep(state, Some(patience));
+                    if state.durable <= lsn && Instant::now() >= deadline {
+                        state.crowd.give_up(lsn);
+                    }
+                    state
+                }
+            };
         }
     }
 
-    /// Waits a little for those who were in the last batch: they have just been woken and are about to append.
-    fn nudge<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let expected = state.expected;
-        if state.records >= expected || state.records == 0 {
+    /// Until something became durable, or the handle ended, or the time is over.
+    fn sleep<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        patience: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        state.sleeping += 1;
+        state = match patience {
+            None => self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let woken = self.changed.wait_timeout(state, patience);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        state.sleeping -= 1;
+        state
+    }
+
+    /// Wakes everybody who sleeps, without the lock, which is the first thing that they want; costs nothing when
+    /// nobody sleeps.
+    fn wake<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        if state.sleeping == 0 {
             return state;
         }
-        let patience = (state.last_write / NUDGE_PART).min(NUDGE_MAX);
-        let begun = Instant::now();
-        while state.records < expected && state.writer.is_some() && begun.elapsed() < patience {
-            drop(state);
-            std::thread::yield_now();
-            state = self.lock();
-        }
-        state
+        drop(state);
+        self.changed.notify_all();
+        self.lock()
     }
 
     /// Seals the open batch and writes it; it is durable, or the handle has ended.
@@ -199,13 +222,12 @@ impl<S: Storage> Log<S> {
         match written {
             Ok(extent) => {
                 state.durable = end;
-                state.last_write = took;
+                state.crowd.flushed(took);
                 self.grown(&mut state, extent);
                 writer.spare_body = sealed.body;
                 writer.spare_body.clear();
                 state.writer = Some(writer);
-                self.changed.notify_all();
-                Ok(state)
+                Ok(self.wake(state))
             }
             Err((cause, fenced)) => {
                 let poisoned = self.poison(&mut state, cause, fenced);
@@ -237,7 +259,7 @@ impl<S: Storage> Log<S> {
         if head.is_some() {
             state.roll = false;
         }
-        state.expected = records;
+        state.crowd.seal();
         state.seal = false;
         state.tail = tail.after(&placement, frame);
         let kind = if records == 0 { Kind::Seal } else { Kind::Data };

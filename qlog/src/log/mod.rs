@@ -16,6 +16,7 @@
 mod begin;
 mod commit;
 mod create;
+mod crowd;
 mod place;
 mod store;
 mod superblocks;
@@ -33,9 +34,9 @@ use crate::layout::Layout;
 use crate::recover::Frame;
 use crate::storage::Storage;
 use crate::superblock::{Extent, Parked, Superblock};
+use crowd::Crowd;
 use place::Tail;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// A log whose last epoch is this handle's. See the module.
 pub struct Log<S> {
@@ -71,11 +72,9 @@ struct State {
     seal: bool,
     /// Nobody leads when it is here.
     writer: Option<Box<Writer>>,
-    /// Records of the last batch: how many a leader may wait for.
-    expected: u16,
-    /// The last write and flush took this long.
-    last_write: Duration,
-    waiting: u32,
+    crowd: Crowd,
+    /// Threads that wait for `changed`.
+    sleeping: u32,
     closed: bool,
     poisoned: Option<Poisoned>,
 }
@@ -122,6 +121,11 @@ impl<S: Storage> Log<S> {
     /// # Errors
     /// [`WriteError`]; nothing of the record was or will be written.
     pub fn append(&self, record: &[u8]) -> Result<Ticket, WriteError> {
+        let (_state, lsn) = self.append_locked(record)?;
+        Ok(Ticket { lsn })
+    }
+
+    fn append_locked(&self, record: &[u8]) -> Result<(MutexGuard<'_, State>, Lsn), WriteError> {
         let max = self.layout().max_record_bytes();
         if record.len() > max as usize {
             return Err(WriteError::TooLarge {
@@ -148,7 +152,7 @@ impl<S: Storage> Log<S> {
         state.records += 1;
         let lsn = state.next;
         state.next = lsn.next();
-        Ok(Ticket { lsn })
+        Ok((state, lsn))
     }
 
     /// Waits until this record, and so every one before it, is durable.
@@ -168,9 +172,9 @@ impl<S: Storage> Log<S> {
     /// # Errors
     /// As both.
     pub fn append_durable(&self, record: &[u8]) -> Result<Lsn, WriteError> {
-        let ticket = self.append(record)?;
-        self.commit(ticket)?;
-        Ok(ticket.lsn)
+        let (state, lsn) = self.append_locked(record)?;
+        let _state = self.commit_locked(state, lsn)?;
+        Ok(lsn)
     }
 
     /// Writes a frame without records when nothing follows the last one yet: from then on damage to the last record
