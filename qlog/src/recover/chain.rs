@@ -44,6 +44,7 @@ pub(crate) fn walk<S: Storage>(
         notes,
         heads,
         next: None,
+        window: Aligned::default(),
     };
     walk.no_epoch_ahead()?;
     let mut extents = superblock.sealed.clone();
@@ -108,6 +109,8 @@ struct Walk<'a, S> {
     heads: Vec<Option<Head>>,
     /// The record after the last one that was walked over; none before the first segment.
     next: Option<Lsn>,
+    /// What one segment was read into, and the next will be.
+    window: Aligned,
 }
 
 /// A place in a segment, and what must come there.
@@ -117,7 +120,12 @@ pub(crate) struct Cursor {
     pub(crate) expected: Expected,
 }
 
-impl<S: Storage> Walk<'_, S> {
+impl<'a, S: Storage> Walk<'a, S> {
+    fn reader(&mut self, generation: Generation) -> SegmentReader<'a, S> {
+        let window = std::mem::take(&mut self.window);
+        SegmentReader::new(self.storage, *self.shared, generation, window)
+    }
+
     /// No segment may be of an epoch that no superblock knows.
     fn no_epoch_ahead(&self) -> Result<(), OpenError> {
         if !self.shared.guards.on(Guard::EpochAhead) {
@@ -167,7 +175,7 @@ impl<S: Storage> Walk<'_, S> {
 
     /// A segment of an earlier epoch, whose end a claim has written down.
     fn sealed(&mut self, extent: &Extent) -> Result<(), OpenError> {
-        let mut reader = SegmentReader::new(self.storage, *self.shared, extent.generation);
+        let mut reader = self.reader(extent.generation);
         self.begin_segment(extent.first_lsn, reader.offset(0))?;
         let first = Expected {
             epoch: extent.epoch,
@@ -184,6 +192,7 @@ impl<S: Storage> Walk<'_, S> {
                 && cursor.expected.previous.is_none_or(|sum| sum == extent.sum);
             if whole || !self.shared.guards.on(Guard::SealedEnd) {
                 self.next = Some(cursor.expected.lsn);
+                self.window = reader.into_window();
                 return Ok(());
             }
             if extent.end_lsn.0 <= self.covered.0 + 1 {
@@ -297,7 +306,7 @@ impl<S: Storage> Walk<'_, S> {
         }
         let mut first_lsn = superblock.start_lsn;
         loop {
-            let mut reader = SegmentReader::new(self.storage, *self.shared, generation);
+            let mut reader = self.reader(generation);
             let first = Expected {
                 epoch: superblock.epoch,
                 incarnation: superblock.incarnation,
@@ -345,6 +354,7 @@ impl<S: Storage> Walk<'_, S> {
                 end: small(usize::try_from(cursor.at).expect("inside a segment")),
                 sum: cursor.expected.previous.unwrap_or_default(),
             });
+            self.window = reader.into_window();
             match end {
                 End::Here => return Ok((extents, generation)),
                 End::GoesOn(head) => {

@@ -55,19 +55,31 @@ pub(crate) struct SegmentReader<'a, S> {
 }
 
 impl<'a, S: Storage> SegmentReader<'a, S> {
-    pub(crate) fn new(storage: &'a S, shared: Frame, generation: Generation) -> Self {
+    /// `window` is memory to read into: a new one for each segment would cost more than the reading of small ones.
+    pub(crate) fn new(
+        storage: &'a S,
+        shared: Frame,
+        generation: Generation,
+        window: Aligned,
+    ) -> Self {
         let mut reader = Self {
             storage,
             shared,
             generation,
             index: shared.layout.ring_index(generation),
-            window: Aligned::default(),
+            window,
             start: 0,
             shadows: [None, None],
             unreadable: BTreeSet::new(),
         };
+        reader.window.resize(0);
         reader.shadows = [reader.read_shadow(0), reader.read_shadow(1)];
         reader
+    }
+
+    /// The memory, for the next reader.
+    pub(crate) fn into_window(self) -> Aligned {
+        self.window
     }
 
     /// Where a place of the segment is in the region.
