@@ -36,10 +36,10 @@ Examples:
   qctl arbitrate --wait /dev/sdb -- /usr/local/bin/db-server         run a server on whichever node owns the disk
   qctl arbitrate --wait=30s --profile fast emu:/tmp/q?nexus=a -- sleep 60  try it on an emulated disk
 
-CMD finds QCTL_DISK and QCTL_KEY in its environment and runs in its own process group, in the background: it
-cannot read from the terminal. It and everything it started end with qctl, even when qctl is killed; when the
-disk is lost they get TERM, and KILL after the grace, before another node can be the owner. When CMD ends, the
-disk is released.
+CMD finds QCTL_DISK and QCTL_KEY in its environment and runs in its own process group. Started from a terminal
+it has that terminal: ^C reaches CMD and not qctl, and ^Z does not suspend it, for an owner that stands still is
+of no use. It and everything it started end with qctl, even when qctl is killed; when the disk is lost they get
+TERM, and KILL after the grace, before another node can be the owner. When CMD ends, the disk is released.
 
 Ends with 0 after a clean stop, 24 if another holds the disk, 106 if it was the owner and lost it, 113 if the
 disk belongs to another cluster; with CMD, with CMD's status (128 + n on a signal), unless the disk was lost
