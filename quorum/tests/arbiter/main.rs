@@ -88,14 +88,14 @@ impl Drop for World {
     }
 }
 
-/// The host of a test may be busy: its defender may be a second and a half late, and a command half a
-/// second, without losing the disk.
+/// The host of a test may be busy: with the interval as it is the defender may be a second and a half late, and a command
+/// half a second, without losing the disk, although less is promised.
 fn patient() -> Times {
     let ms = Duration::from_millis;
     let times = Times {
         defend_interval: ms(700),
-        lateness: ms(1500),
-        command_bound: ms(600),
+        lateness: ms(100),
+        command_bound: ms(500),
         challenge_wait: ms(3200),
         self_stop: ms(3100),
         ..Profile::Default.times(Mode::Persistent)

@@ -63,7 +63,7 @@ pub use persistent::REGISTRATIONS_MAX;
 pub use shared::{Shared, SharedDevice};
 pub use tasks::{TASKS_MAX, Tag};
 
-use crate::reservation::{Attention, PersistentState};
+use crate::reservation::{Attention, Key, PersistentState};
 use crate::wire::cdb::Cdb;
 use crate::wire::sense::Sense;
 use crate::wire::status::Status;
@@ -247,6 +247,18 @@ impl LogicalUnit {
     #[must_use]
     pub fn is_registered(&self, nexus: &Nexus) -> bool {
         self.persistent.is_registered(nexus)
+    }
+
+    /// The key that this nexus has registered. Tests and simulation may look.
+    #[must_use]
+    pub fn registered_key(&self, nexus: &Nexus) -> Option<Key> {
+        self.persistent.registration(nexus).map(|one| one.key)
+    }
+
+    /// Is it reserved, under either protocol? Else everybody may write.
+    #[must_use]
+    pub const fn is_reserved(&self) -> bool {
+        self.persistent.held.is_some() || self.spc2.is_some()
     }
 
     /// The attentions that wait for this nexus, first first.

@@ -97,6 +97,8 @@ guards! {
     OtherHolderDeposes,
     /// Own key gone in a round: deposed (or a power loss).
     KeyGoneDeposes,
+    /// A path that comes back in a term is registered again only after a clean round that was sent since.
+    JoinFollowsACleanRound,
     /// At the self-stop age the owner stops itself, whatever else has arrived.
     SelfStop,
     /// An owner that is not fed stops defending.
@@ -123,8 +125,16 @@ guards! {
     Spc2AttentionRestartsWait,
     /// A gap in the polling starts the wait over.
     Spc2PollGapRestartsWait,
+    /// A poll without a definite end may have taken a reset attention with it: the wait starts over.
+    Spc2UnsurePollRestartsWait,
     /// RESERVE that meets an attention is not repeated: the wait starts over.
     Spc2ReserveOnce,
+    /// A win without an end within the self-stop age is lost.
+    Spc2WinIsFresh,
+    /// A reset during the win makes the barrier due again, once the disk is reserved again.
+    Spc2ResetRenewsBarrier,
+    /// `Owner` comes with a clean round that was sent after the settle time, and not with its end.
+    Spc2OwnerNeedsARound,
     /// An owner that meets a reset attention reserves again at once.
     Spc2ReservesAgainAtOnce,
     /// After a re-login the owner reserves first, without waiting for its next round.

@@ -28,6 +28,7 @@ mod io;
 mod keys;
 mod persistent;
 mod spc2;
+mod stage;
 mod tenure;
 
 pub use config::{Config, Mode, ParkedMark, Policy};
@@ -35,6 +36,7 @@ pub use event::{Event, Refused, Stopped};
 pub use guards::{Guard, Guards};
 pub use io::{BarrierKind, CommandId, Input, Output, PathId};
 pub use keys::{ClusterTag, KeyOwner, KeyParts, NodeNumber};
+pub use stage::Stage;
 
 use crate::Instant;
 use persistent::Persistent;
@@ -117,6 +119,27 @@ impl Arbitration {
             Machine::Persistent(machine) => machine.status(),
             Machine::Spc2(machine) => machine.status(),
         }
+    }
+
+    /// Where exactly it stands.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match &self.0 {
+            Machine::Persistent(machine) => machine.stage(),
+            Machine::Spc2(machine) => machine.stage(),
+        }
+    }
+
+    /// The same machine under other guards: what it would do next without one of them is how a simulation
+    /// finds out whether that one was needed.
+    #[must_use]
+    pub fn with_guards(&self, guards: Guards) -> Self {
+        let mut machine = self.clone();
+        match &mut machine.0 {
+            Machine::Persistent(machine) => machine.set_guards(guards),
+            Machine::Spc2(machine) => machine.set_guards(guards),
+        }
+        machine
     }
 
     /// The same machine on a clock that shows [`Self::NORMAL_NOW`], with the commands that are out

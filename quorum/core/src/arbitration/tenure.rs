@@ -31,6 +31,8 @@ struct Settling {
     until: Instant,
     /// The log may be read already; else the settle time stands in for the barrier.
     held: bool,
+    /// Its end has come, and a round was asked for that ends it.
+    over: bool,
 }
 
 impl Tenure {
@@ -61,6 +63,7 @@ impl Tenure {
             settling: Some(Settling {
                 until: desk.now + settle,
                 held,
+                over: false,
             }),
         }
     }
@@ -110,6 +113,27 @@ impl Tenure {
         self.next_round_at
     }
 
+    /// Has the settle time just come to its end, so that a round is due that ends it? True once.
+    pub(super) fn settling_is_over(&mut self, desk: &Desk) -> bool {
+        let Some(settling) = &mut self.settling else {
+            return false;
+        };
+        let comes = !settling.over && desk.now >= settling.until;
+        settling.over |= comes;
+        comes
+    }
+
+    /// Tells `Owner` when this clean round was sent after the settle time.
+    pub(super) fn settle_by_round(&mut self, desk: &mut Desk, sent_at: Instant, key: Option<Key>) {
+        if self
+            .settling
+            .as_ref()
+            .is_some_and(|settling| sent_at >= settling.until)
+        {
+            self.settle(desk, key);
+        }
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.settling.is_none()
     }
@@ -137,7 +161,8 @@ impl Tenure {
     }
 
     pub(super) fn next_deadline(&self, desk: &Desk) -> Instant {
-        let settled_at = self.settling.as_ref().map(|settling| settling.until);
+        let settling = self.settling.as_ref().filter(|settling| !settling.over);
+        let settled_at = settling.map(|settling| settling.until);
         self.next_round_at
             .min(self.stops_at(desk))
             .min(settled_at.unwrap_or(self.next_round_at))

@@ -3,7 +3,7 @@
 //! The one free choice is the defend interval d; everything else follows from it:
 //!
 //! ```text
-//!   c = d - m·l                                     bounded-round
+//!   c = d - j - (1 + m)·l                           bounded-round
 //!   s > (2d + j)(1 + rho) + (2 + m)·l               owner-survives-a-lost-round
 //!   w > what live-owner-defends and retake-comes-first ask for
 //!   g > what deposed-stops-first asks for
@@ -195,7 +195,8 @@ impl Demand {
     /// The times with the shortest sensible defend interval.
     fn shortest(&self) -> Times {
         let m = self.removable_keys();
-        self.times(up_to_a_millisecond(self.round_trip * (TRIPS_MIN + m)))
+        let least = self.lateness + self.round_trip * (TRIPS_MIN + 1 + m);
+        self.times(up_to_a_millisecond(least))
     }
 
     fn removable_keys(&self) -> u32 {
@@ -209,7 +210,8 @@ impl Demand {
             defend_interval,
             lateness: self.lateness,
             round_trip: self.round_trip,
-            command_bound: defend_interval.saturating_sub(self.round_trip * m),
+            command_bound: defend_interval
+                .saturating_sub(self.lateness + self.round_trip * (1 + m)),
             removable_keys: m,
             drift_ppm: self.drift_ppm,
             challenge_wait: Duration::ZERO,

@@ -15,14 +15,14 @@
 //! challenge K    the machine challenges the disk that K holds, unseen, until it waits
 //! ```
 
-use crate::disk::{Disk, Nexus};
-use crate::setup::config;
-use crate::words::{attention, duration, key, kind, ms, output_word};
 use goldenscript::{Argument, Command};
 use quorum_core::Instant;
 use quorum_core::arbitration::{
     Arbitration, CommandId, Guards, Input, Output, ParkedMark, PathId, Status,
 };
+use quorum_sim::disk::{Disk, Nexus};
+use quorum_sim::script::config;
+use quorum_sim::words::{attention, duration, key, kind, ms, output_word};
 use scsi::reservation::{
     Answer, Attention, Capabilities, Exchange, Key, NexusId, PersistentState, Refusal,
     RegisterOptions, Registration, Reply, Reservation, ReservationType, Support, TypeMask,

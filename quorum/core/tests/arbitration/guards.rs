@@ -134,6 +134,10 @@ const WITNESSES: &[(Guard, &str)] = &[
         "persistent/the_key_removed_under_the_owner_deposes_it",
     ),
     (
+        Guard::JoinFollowsACleanRound,
+        "persistent/a_path_joins_only_after_a_clean_round_that_was_sent_since",
+    ),
+    (
         Guard::SelfStop,
         "persistent/a_defender_that_was_paused_too_long_stops_before_anything_else",
     ),
@@ -176,6 +180,22 @@ const WITNESSES: &[(Guard, &str)] = &[
     (
         Guard::Spc2PollGapRestartsWait,
         "spc2/a_gap_in_the_polling_starts_the_wait_over",
+    ),
+    (
+        Guard::Spc2UnsurePollRestartsWait,
+        "spc2/a_poll_without_a_definite_end_starts_the_wait_over",
+    ),
+    (
+        Guard::Spc2WinIsFresh,
+        "spc2/a_win_without_an_end_is_lost_at_the_self_stop_age",
+    ),
+    (
+        Guard::Spc2ResetRenewsBarrier,
+        "spc2/a_reset_during_the_win_makes_the_barrier_due_again",
+    ),
+    (
+        Guard::Spc2OwnerNeedsARound,
+        "spc2/owner_comes_with_a_round_after_the_settle_time",
     ),
     (
         Guard::Spc2ReserveOnce,

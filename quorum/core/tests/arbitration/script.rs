@@ -1,12 +1,12 @@
 //! The scripts under `testscripts/arbitration`: each is one behaviour, by its name.
 //!
 //! A script begins with `machine …` (one machine, its answers given by hand: see [`crate::alone`]) or with
-//! `world …` (several machines and a disk on a virtual clock: see [`crate::world`]).
+//! `world …` (several machines and a disk on a virtual clock: see [`quorum_sim::script`]).
 
 use crate::alone::Alone;
-use crate::together::Together;
 use goldenscript::{Command, Context};
 use quorum_core::arbitration::Guards;
+use quorum_sim::script::Together;
 use std::error::Error;
 use std::path::Path;
 

@@ -73,6 +73,17 @@ impl Challenge {
         }
     }
 
+    pub(super) const fn stage(&self) -> super::Stage {
+        match self.stage {
+            Stage::Aptpl => super::Stage::CheckingAptpl,
+            Stage::Noting => super::Stage::Noting,
+            Stage::Mark => super::Stage::ReadingMark,
+            Stage::Waiting => super::Stage::Waiting,
+            Stage::Looking => super::Stage::Looking,
+            Stage::Taking => super::Stage::Taking,
+        }
+    }
+
     pub(super) fn checks_aptpl(&self) -> bool {
         self.stage == Stage::Aptpl
     }

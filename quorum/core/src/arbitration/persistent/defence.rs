@@ -20,7 +20,10 @@
 //! this node's, so this node is the owner still, and defends from another path. Moving the reservation
 //! would remove its own key from other paths for a moment; only a release does that (see `leave`).
 //!
-//! A path that comes (back) during a term joins it: it is given the term's key, once. One that failed is
+//! A path that comes (back) during a term joins it: it is given the term's key, once, after a clean round that was
+//! sent since. Until then it may be read over, for REGISTER on it would make an owner that was deposed
+//! meanwhile, and whose clock did not tell it so, a registrant again, under the very key that its late PREEMPTs
+//! carry. One that failed is
 //! tried again some rounds later. One on which a change conflicted is doubted: others may have the key while
 //! it has not, so the next change goes over another path, and it joins anew.
 //!
@@ -153,7 +156,6 @@ impl Persistent {
                 self.round_failed("not fed: whoever is served has gone silent");
             }
         }
-        self.join_paths();
     }
 
     fn start_round(&mut self) {
@@ -317,6 +319,11 @@ impl Persistent {
         owning.round = None;
         owning.tenure.prove(&mut self.desk, sent_at, now);
         self.attentions = Attentions::default();
+        let proves_for_paths =
+            sent_at >= self.path_came_at || !self.desk.stands(Guard::JoinFollowsACleanRound);
+        if proves_for_paths {
+            self.join_paths();
+        }
     }
 
     // --------------------------------------------------------------- changes

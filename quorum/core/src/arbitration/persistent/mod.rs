@@ -41,7 +41,9 @@ use super::desk::{Desk, Errand, NORMAL_NOW, normal, trouble};
 use super::guards::Guard;
 use super::keys::{KeyOwner, Serials};
 use super::tenure::Tenure;
-use super::{CommandId, Config, Event, Input, Output, PathId, Refused, Status, Stopped};
+use super::{
+    CommandId, Config, Event, Guards, Input, Output, PathId, Refused, Stage, Status, Stopped,
+};
 use crate::Instant;
 use challenge::Challenge;
 use defence::Owning;
@@ -93,6 +95,8 @@ pub(crate) struct Persistent {
     leave_asked: bool,
     /// When foreign registrations were removed; the last three.
     foreign_removed: VecDeque<Instant>,
+    /// When a path came last.
+    path_came_at: Instant,
 }
 
 /// Where the machine stands.
@@ -140,6 +144,7 @@ impl Persistent {
             described: false,
             leave_asked: false,
             foreign_removed: VecDeque::new(),
+            path_came_at: Instant::ZERO,
         }
     }
 
@@ -211,6 +216,27 @@ impl Persistent {
         }
     }
 
+    pub(crate) fn stage(&self) -> Stage {
+        match &self.phase {
+            Phase::Idle => Stage::Idle,
+            Phase::Probing => Stage::Probing,
+            Phase::Registering(Registering { retake: None, .. }) => Stage::Registering,
+            Phase::Registering(_) => Stage::RetakeRegistering,
+            Phase::Challenge(challenge) => challenge.stage(),
+            Phase::Win(win) if win.retake().is_none() => Stage::Winning,
+            Phase::Win(_) => Stage::Retaking,
+            Phase::Owning(owning) if owning.tenure.is_settled() => Stage::Owner,
+            Phase::Owning(_) => Stage::Held,
+            Phase::Leaving(_) => Stage::Leaving,
+            Phase::Resting { .. } => Stage::Resting,
+            Phase::Stopped(stopped) => Stage::of_stopped(stopped),
+        }
+    }
+
+    pub(crate) fn set_guards(&mut self, guards: Guards) {
+        self.desk.config.guards = guards;
+    }
+
     /// See [`super::Arbitration::normalized`].
     pub(crate) fn normalized(&self) -> (Self, Vec<(CommandId, CommandId)>) {
         let mut machine = self.clone();
@@ -221,6 +247,7 @@ impl Persistent {
             pair.map(|(_, new)| *new)
         };
         machine.fed_at = normal(machine.fed_at, now).min(NORMAL_NOW);
+        machine.path_came_at = normal(machine.path_came_at, now);
         for at in &mut machine.foreign_removed {
             *at = normal(*at, now);
         }
@@ -617,6 +644,9 @@ impl Persistent {
     }
 
     fn on_path_changed(&mut self, path: PathId, usable: bool) {
+        if usable {
+            self.path_came_at = self.desk.now;
+        }
         if self.paths.set_up(path, usable) {
             // A path that came back is usable only when it has joined.
             let told = usable && matches!(self.phase, Phase::Owning(_));

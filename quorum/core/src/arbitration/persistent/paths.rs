@@ -180,9 +180,14 @@ impl Paths {
     }
 
     /// Paths over which an owner with this key reads: those that certainly have it, without those that are
-    /// doubted, unless nothing else is left.
+    /// doubted, unless nothing else is left; where none certainly has it, those that may.
     pub(super) fn defending(&self, key: Key) -> Vec<PathId> {
         let mut paths = self.registered_with(key);
+        if paths.is_empty() {
+            let may =
+                |(_, path): &(PathId, &Path)| path.is_open() && path.guesses.contains(&Some(key));
+            return self.each().filter(may).map(|(id, _)| id).collect();
+        }
         let doubted = |path: &PathId| self.is_doubted(*path);
         if !paths.iter().all(doubted) {
             paths.retain(|path| !doubted(path));

@@ -5,8 +5,8 @@
 //!    |                                                                    |
 //!    +----- GOOD ---------------------------------------------------------+--> wait w
 //!                                                                         ^      |
-//!       reset attention, a gap in the polling, RESERVE with an attention  |      | TUR every d/2
-//!       or without a definite end: the wait starts over ------------------+------+
+//!       reset attention, a gap in the polling, a poll or a RESERVE        |      | TUR every d/2
+//!       without a definite end, or with an attention: the wait starts over ------------------+------+
 //!                                                                                | w is over
 //!       conflict, at any time: lost                                              v
 //!                                                                          RESERVE once: win
@@ -41,6 +41,8 @@ pub(super) struct Contention {
     waits: u32,
     /// How often the reset came to no definite end.
     unsure_resets: u32,
+    /// A poll of this wait came to no definite end.
+    unsure_poll: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -59,6 +61,17 @@ enum Stage {
 impl Contention {
     pub(super) const fn since(&self) -> Instant {
         self.since
+    }
+
+    pub(super) const fn stage(&self) -> super::Stage {
+        match self.stage {
+            Stage::First => super::Stage::Trying,
+            Stage::Resetting => super::Stage::Resetting,
+            Stage::Draining => super::Stage::Draining,
+            Stage::Waiting => super::Stage::Waiting,
+            Stage::Polling => super::Stage::Polling,
+            Stage::Reserving => super::Stage::Taking,
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -89,6 +102,7 @@ impl Spc2 {
             poll_at: now,
             waits: 0,
             unsure_resets: 0,
+            unsure_poll: false,
         });
         self.ask(Verb::TestUnitReady);
     }
@@ -120,7 +134,7 @@ impl Spc2 {
             Stage::Resetting => self.was_reset(answer),
             Stage::Draining => self.drained(sent_at, answer),
             Stage::Polling => self.polled(sent_at, answer, reset),
-            Stage::Reserving => self.reserved(answer, met),
+            Stage::Reserving => self.reserved(sent_at, answer, met),
             Stage::Waiting => {}
         }
     }
@@ -229,6 +243,7 @@ impl Spc2 {
             return;
         }
         contention.stage = Stage::Waiting;
+        contention.unsure_poll = false;
         contention.since = since;
         contention.polled_at = self.desk.now;
         contention.poll_at = if polls { first_poll.min(until) } else { until };
@@ -270,13 +285,19 @@ impl Spc2 {
                 | Answer::OutcomeUnknown(_)
                 | Answer::NotSent(_),
                 _,
-            ) => self.stumble(answer),
+            ) => {
+                if let Phase::Contention(contention) = &mut self.phase {
+                    contention.unsure_poll |= matches!(answer, Answer::OutcomeUnknown(_));
+                }
+                self.stumble(answer);
+            }
         }
     }
 
     fn polled_well(&mut self, sent_at: Instant) {
         let times = self.desk.config.times;
         let gap_restarts = self.desk.stands(Guard::Spc2PollGapRestartsWait);
+        let unsure_restarts = self.desk.stands(Guard::Spc2UnsurePollRestartsWait);
         let now = self.desk.now;
         let Phase::Contention(contention) = &mut self.phase else {
             return;
@@ -285,6 +306,11 @@ impl Spc2 {
         let gap = sent_at.saturating_since(contention.polled_at);
         if gap > times.defend_interval && gap_restarts {
             self.desk.tell(Event::Late { by: gap });
+            self.begin_wait(now);
+            return;
+        }
+        // It may have taken the attention of a reset with it that nobody will tell of.
+        if contention.unsure_poll && unsure_restarts {
             self.begin_wait(now);
             return;
         }
@@ -308,12 +334,12 @@ impl Spc2 {
         self.ask(Verb::Spc2Reserve);
     }
 
-    fn reserved(&mut self, answer: &Answer, met: &[Attention]) {
+    fn reserved(&mut self, sent_at: Instant, answer: &Answer, met: &[Attention]) {
         let once = self.desk.stands(Guard::Spc2ReserveOnce);
         match answer {
             Answer::Done(_) => {
                 self.desk.tell(Event::Taken);
-                self.phase = Phase::Win(Win::new());
+                self.phase = Phase::Win(Win::new(sent_at));
                 self.win_next();
             }
             Answer::Conflict { .. } => self.lost(),

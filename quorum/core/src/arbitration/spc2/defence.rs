@@ -11,6 +11,10 @@
 //!        +-- no definite answer ----------------> round failed; ownership ages on
 //! ```
 //!
+//! The settle time ends with a clean round that was sent after it, and not by itself: in the meantime a reset may have
+//! opened the disk, and an owner of before reserved it again without knowing that its term was over. It has stopped
+//! itself by the end of the settle time, unless it holds; and then the round meets a conflict.
+//!
 //! A reservation that vanished while the attention was eaten by others is taken again by the same RESERVE
 //! without anybody noticing: safety rests on the settle time of whoever wins, not on seeing it.
 
@@ -52,8 +56,14 @@ impl Spc2 {
         let Phase::Owning(owning) = &mut self.phase else {
             return;
         };
-        owning.tenure.settle(&mut self.desk, None);
-        if !owning.tenure.round_is_due(&mut self.desk) {
+        let mut due = false;
+        if self.desk.stands(Guard::Spc2OwnerNeedsARound) {
+            due = owning.tenure.settling_is_over(&self.desk) && !self.desk.is_busy(PATH);
+        } else {
+            owning.tenure.settle(&mut self.desk, None);
+        }
+        due |= owning.tenure.round_is_due(&mut self.desk);
+        if !due {
             return;
         }
         if owning.in_round {
@@ -143,6 +153,7 @@ impl Spc2 {
             });
         }
         owning.tenure.prove(&mut self.desk, sent_at, now);
+        owning.tenure.settle_by_round(&mut self.desk, sent_at, None);
     }
 
     /// The attention was met instead of the RESERVE, and is consumed.

@@ -32,7 +32,7 @@ mod defence;
 mod win;
 
 use super::desk::{Desk, Errand, NORMAL_NOW, normal, trouble};
-use super::{CommandId, Config, Event, Input, PathId, Refused, Status, Stopped};
+use super::{CommandId, Config, Event, Guards, Input, PathId, Refused, Stage, Status, Stopped};
 use crate::Instant;
 use contention::Contention;
 use defence::Owning;
@@ -156,6 +156,24 @@ impl Spc2 {
         }
     }
 
+    pub(crate) fn stage(&self) -> Stage {
+        match &self.phase {
+            Phase::Idle => Stage::Idle,
+            Phase::Probing => Stage::Probing,
+            Phase::Contention(contention) => contention.stage(),
+            Phase::Win(_) => Stage::Winning,
+            Phase::Owning(owning) if owning.tenure.is_settled() => Stage::Owner,
+            Phase::Owning(_) => Stage::Held,
+            Phase::Leaving { .. } => Stage::Leaving,
+            Phase::Resting { .. } => Stage::Resting,
+            Phase::Stopped(stopped) => Stage::of_stopped(stopped),
+        }
+    }
+
+    pub(crate) fn set_guards(&mut self, guards: Guards) {
+        self.desk.config.guards = guards;
+    }
+
     /// See [`super::Arbitration::normalized`].
     pub(crate) fn normalized(&self) -> (Self, Vec<(CommandId, CommandId)>) {
         let mut machine = self.clone();
@@ -170,17 +188,14 @@ impl Spc2 {
         machine.errand.retry_at = machine.errand.retry_at.map(|at| normal(at, now));
         match &mut machine.phase {
             Phase::Contention(contention) => contention.normalize(now),
+            Phase::Win(win) => win.normalize(now),
             Phase::Owning(owning) => owning.normalize(now),
             Phase::Leaving {
                 after: After::Rest(until),
                 ..
             }
             | Phase::Resting { until } => *until = normal(*until, now),
-            Phase::Idle
-            | Phase::Probing
-            | Phase::Win(_)
-            | Phase::Leaving { .. }
-            | Phase::Stopped(_) => {}
+            Phase::Idle | Phase::Probing | Phase::Leaving { .. } | Phase::Stopped(_) => {}
         }
         (machine, renamed)
     }

@@ -4,12 +4,19 @@
 //! still. CLEAR TASK SET throws it away and leaves the reservation. Where that cannot be sent, only the
 //! settle time stands between, the log may be read only when it is over, and that is said: nobody promises
 //! how long a target keeps what it has accepted.
+//!
+//! A win is as old as the RESERVE that was answered GOOD: one that comes to no end within the self-stop age is lost, for
+//! another node may have challenged, taken and owned the disk meanwhile, and the next reset would let a late RESERVE in
+//! without any wait.
+//!
+//! A reset between the barrier and the first clean round opens the disk again: it is reserved, and the barrier comes
+//! once more.
 
 use super::super::guards::Guard;
 use super::super::tenure::{Tenure, is_stale};
 use super::super::{BarrierKind, Event};
 use super::defence::Owning;
-use super::{Answer, Errand, Instant, Phase, Spc2, Support, Verb};
+use super::{Answer, Errand, Instant, Phase, Spc2, Support, Verb, is_reset, normal};
 
 /// How often the barrier is tried before it counts as one that cannot be sent.
 const BARRIER_TRIES_MAX: u32 = 3;
@@ -19,14 +26,24 @@ pub(super) struct Win {
     /// What came of the barrier.
     barrier: Option<BarrierKind>,
     tries: u32,
+    /// A reset has opened the disk: it is reserved again before anything else.
+    reopened: bool,
+    /// When the last RESERVE was sent that was answered GOOD.
+    reserved_at: Instant,
 }
 
 impl Win {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(reserved_at: Instant) -> Self {
         Self {
             barrier: None,
             tries: 0,
+            reopened: false,
+            reserved_at,
         }
+    }
+
+    pub(super) fn normalize(&mut self, now: Instant) {
+        self.reserved_at = normal(self.reserved_at, now);
     }
 }
 
@@ -35,10 +52,17 @@ impl Spc2 {
     pub(super) fn win_next(&mut self) {
         let barrier_first = self.desk.stands(Guard::BarrierBeforeHeld);
         let can_clear = self.capabilities.clear_task_set != Support::No;
+        let must_be_fresh = self.desk.stands(Guard::Spc2WinIsFresh);
         let Phase::Win(win) = &self.phase else {
             return;
         };
+        let age = self.desk.now.saturating_since(win.reserved_at);
+        if must_be_fresh && age >= self.desk.config.times.self_stop {
+            self.lost();
+            return;
+        }
         match win.barrier {
+            _ if win.reopened => self.ask(Verb::Spc2Reserve),
             None if barrier_first && can_clear => self.ask(Verb::ClearTaskSet),
             None if barrier_first => self.set_barrier(BarrierKind::SettleOnly),
             None | Some(_) => self.ask(Verb::Spc2Reserve),
@@ -59,14 +83,26 @@ impl Spc2 {
             self.cleared(answer);
             return;
         }
+        let renews = self.desk.stands(Guard::Spc2ResetRenewsBarrier);
+        let Phase::Win(win) = &mut self.phase else {
+            return;
+        };
         match answer {
+            Answer::Done(_) if win.reopened => {
+                *win = Win::new(sent_at);
+                self.win_next();
+            }
             Answer::Done(_) if is_stale(&self.desk, sent_at) => {
                 self.stumble_for("the reply is older than the self-stop age");
             }
             Answer::Done(_) => self.begin_tenure(sent_at),
             Answer::Conflict { .. } => self.lost(),
-            // A reset by a challenger: this node holds, and defends.
-            Answer::Attention(_) => self.stumble_now(),
+            // A reset by a challenger: this node holds, and defends. What was accepted while the disk was open must be
+            // thrown away too.
+            Answer::Attention(attention) => {
+                win.reopened |= renews && is_reset(*attention);
+                self.stumble_now();
+            }
             Answer::Refused(_)
             | Answer::Unsupported
             | Answer::OutcomeUnknown(_)

@@ -1,15 +1,20 @@
-//! Text for scripts: keys as `node.serial`, events in a few words.
+//! Text for scripts and timelines: keys as `node.serial`, events, verbs and answers in a few words.
 
 use quorum_core::arbitration::{ClusterTag, Event, KeyParts, NodeNumber, Output, Refused, Stopped};
-use scsi::reservation::{Attention, Key, Registration, Reservation, ReservationType, Verb};
+use scsi::reservation::{
+    Answer, Attention, Key, Registration, Reply, Reservation, ReservationType, Verb,
+};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The cluster of every script.
-pub(crate) const CLUSTER: ClusterTag = ClusterTag::from_bits(0x00c1_0c10);
+pub const CLUSTER: ClusterTag = ClusterTag::from_bits(0x00c1_0c10);
 
 /// `1.7` is node 1's key with serial 7; `x2a` is a foreign key.
-pub(crate) fn key(word: &str) -> Result<Key, String> {
+///
+/// # Errors
+/// When it is no key.
+pub fn key(word: &str) -> Result<Key, String> {
     let bad = || format!("not a key: {word}");
     if let Some(hex) = word.strip_prefix('x') {
         let value = u64::from_str_radix(hex, 16).map_err(|_| bad())?;
@@ -24,7 +29,8 @@ pub(crate) fn key(word: &str) -> Result<Key, String> {
     .encode())
 }
 
-pub(crate) fn key_word(key: Key) -> String {
+/// A key as [`key`] reads it.
+pub fn key_word(key: Key) -> String {
     match KeyParts::decode(key) {
         Some(parts) if parts.cluster == CLUSTER => format!("{}.{}", parts.node.0, parts.serial),
         Some(_) | None => format!("x{:x}", key.get()),
@@ -35,18 +41,30 @@ fn optional(key: Option<Key>) -> String {
     key.map_or_else(|| "none".into(), key_word)
 }
 
-pub(crate) fn kind(word: &str) -> Result<ReservationType, String> {
+/// A type by its name.
+///
+/// # Errors
+/// When there is none.
+pub fn kind(word: &str) -> Result<ReservationType, String> {
     ReservationType::from_name(word).ok_or_else(|| format!("not a type: {word}"))
 }
 
-pub(crate) fn attention(word: &str) -> Result<Attention, String> {
+/// `29/03`.
+///
+/// # Errors
+/// When it is no attention.
+pub fn attention(word: &str) -> Result<Attention, String> {
     let bad = || format!("not an attention: {word}");
     let (asc, ascq) = word.split_once('/').ok_or_else(bad)?;
     let byte = |hex: &str| u8::from_str_radix(hex, 16).map_err(|_| bad());
     Ok(Attention::new(byte(asc)?, byte(ascq)?))
 }
 
-pub(crate) fn duration(word: &str) -> Result<Duration, String> {
+/// `20ms`, `2s`.
+///
+/// # Errors
+/// When it is no duration.
+pub fn duration(word: &str) -> Result<Duration, String> {
     let bad = || format!("not a duration: {word}");
     if let Some(number) = word.strip_suffix("ms") {
         return Ok(Duration::from_millis(number.parse().map_err(|_| bad())?));
@@ -55,18 +73,21 @@ pub(crate) fn duration(word: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(number.parse().map_err(|_| bad())?))
 }
 
-pub(crate) fn ms(span: Duration) -> String {
+/// Whole milliseconds.
+pub fn ms(span: Duration) -> String {
     format!("{}ms", span.as_millis())
 }
 
-pub(crate) fn holder_word(held: Option<Reservation>) -> String {
+/// Who holds.
+pub fn holder_word(held: Option<Reservation>) -> String {
     match held {
         None => "nobody".into(),
         Some(held) => format!("{} ({})", optional(held.key), held.kind),
     }
 }
 
-pub(crate) fn registrations_word(registrations: &[Registration]) -> String {
+/// Who is registered.
+pub fn registrations_word(registrations: &[Registration]) -> String {
     let mut words: Vec<_> = registrations.iter().map(|one| key_word(one.key)).collect();
     words.sort();
     if words.is_empty() {
@@ -76,7 +97,8 @@ pub(crate) fn registrations_word(registrations: &[Registration]) -> String {
     }
 }
 
-pub(crate) fn verb_word(verb: &Verb) -> String {
+/// A verb with its keys.
+pub fn verb_word(verb: &Verb) -> String {
     let mut word = verb.name().to_string();
     match verb {
         Verb::Register {
@@ -114,7 +136,8 @@ pub(crate) fn verb_word(verb: &Verb) -> String {
     word
 }
 
-pub(crate) fn event_word(event: &Event) -> String {
+/// An event.
+pub fn event_word(event: &Event) -> String {
     match event {
         Event::Found {
             reservation,
@@ -200,7 +223,8 @@ pub(crate) fn event_word(event: &Event) -> String {
     }
 }
 
-pub(crate) fn stopped_word(stopped: &Stopped) -> String {
+/// Why a machine stands still.
+pub fn stopped_word(stopped: &Stopped) -> String {
     match stopped {
         Stopped::NotTaken { holder } => format!("not taken, held by {}", holder_word(*holder)),
         Stopped::Refused(refused) => format!("refused: {}", refused_word(refused)),
@@ -230,7 +254,8 @@ fn refused_word(refused: &Refused) -> String {
     }
 }
 
-pub(crate) fn output_word(output: &Output) -> String {
+/// An output of a machine.
+pub fn output_word(output: &Output) -> String {
     match output {
         Output::Perform { id, path, verb, .. } => {
             format!("#{} path {}: {}", id.0, path.0, verb_word(verb))
@@ -240,5 +265,26 @@ pub(crate) fn output_word(output: &Output) -> String {
         Output::NeedSerials => "needs serials".into(),
         Output::ProvedUntil(until) => format!("proved until {}", ms(until.elapsed_since_zero())),
         Output::Event(event) => format!("* {}", event_word(event)),
+    }
+}
+
+/// What came back.
+pub fn answer_word(answer: &Answer) -> String {
+    match answer {
+        Answer::Done(Reply::Good) => "good".into(),
+        Answer::Done(Reply::State(state)) => format!(
+            "held by {}, registered {}",
+            holder_word(state.reservation),
+            registrations_word(&state.registrations)
+        ),
+        Answer::Done(Reply::Capabilities(_)) => "capabilities".into(),
+        Answer::Conflict { .. } => "CONFLICT".into(),
+        Answer::Attention(attention) => {
+            format!("attention {:02x}/{:02x}", attention.asc, attention.ascq)
+        }
+        Answer::Refused(_) => "refused".into(),
+        Answer::Unsupported => "unsupported".into(),
+        Answer::OutcomeUnknown(_) => "unknown".into(),
+        Answer::NotSent(_) => "not sent".into(),
     }
 }

@@ -1,10 +1,12 @@
 //! Random numbers from one seed (SplitMix64): the same seed gives the same schedule.
 
+/// A stream of random numbers; its state is the seed.
 #[derive(Clone, Debug)]
-pub(crate) struct Rng(pub(crate) u64);
+pub struct Rng(pub u64);
 
 impl Rng {
-    pub(crate) fn next(&mut self) -> u64 {
+    /// 64 random bits.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -13,12 +15,12 @@ impl Rng {
     }
 
     /// Below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.draw() % end.max(1)
     }
 
     /// True in `per_mille` of a thousand cases.
-    pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
+    pub fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }
 }

@@ -1,4 +1,4 @@
-//! The disk of the scripts: `scsi::logical_unit`, the rule book, reached as a real one is, by CDBs through
+//! The disk of a world: `scsi::logical_unit`, the rule book, reached as a real one is, by CDBs through
 //! `scsi::reservations::over_device`. Whose behaviour it has (`standard`, `lio`, `tgt`, `hostile`) and what
 //! it is to lack is said at the beginning.
 //!
@@ -9,7 +9,7 @@ use scsi::logical_unit::{
     Accepted, Behaviour, Config, Nexus as UnitNexus, Shared, SharedDevice, Tag,
 };
 use scsi::reservation::{
-    Answer, Attention, Capabilities, Exchange, PersistentState, Refusal, Reply, ResetScope,
+    Answer, Attention, Capabilities, Exchange, Key, PersistentState, Refusal, Reply, ResetScope,
     Support, Verb,
 };
 use scsi::reservations::Reservations;
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// An I_T nexus, by number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct Nexus(pub(crate) u32);
+pub struct Nexus(pub u32);
 
 impl Nexus {
     fn of_unit(self) -> UnitNexus {
@@ -31,8 +31,10 @@ impl Nexus {
     }
 }
 
-pub(crate) struct Disk {
+/// The disk of a world.
+pub struct Disk {
     unit: Shared,
+    behaviour: Behaviour,
     ways: BTreeMap<Nexus, OverDevice<SharedDevice>>,
     lacks: Lacks,
     /// Writes that are accepted, by their token.
@@ -41,12 +43,29 @@ pub(crate) struct Disk {
 
 /// What this disk, or the way to it, is to be without.
 #[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Lacks {
-    pub(crate) aptpl: bool,
-    pub(crate) reset: bool,
-    pub(crate) clear_task_set: bool,
-    pub(crate) attentions: bool,
-    pub(crate) abort: bool,
+pub struct Lacks {
+    /// It forgets registrations when it loses power.
+    pub aptpl: bool,
+    /// LUN RESET cannot be sent.
+    pub reset: bool,
+    /// CLEAR TASK SET cannot be sent.
+    pub clear_task_set: bool,
+    /// No attention is ever seen.
+    pub attentions: bool,
+    /// PREEMPT AND ABORT is not there.
+    pub abort: bool,
+}
+
+/// What became of a write that arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// It waits in the task set.
+    Accepted {
+        /// It was repeated for attentions.
+        met_attentions: bool,
+    },
+    /// It was not accepted.
+    Refused,
 }
 
 /// A real host repeats a write that met an attention; as often as the unit can have some waiting.
@@ -55,7 +74,8 @@ const WRITE_TRIES: usize = 8;
 const BOUND: Duration = Duration::from_secs(1);
 
 impl Disk {
-    pub(crate) fn new(behaviour: Behaviour, seed: u64, lacks: Lacks) -> Self {
+    /// A disk of this behaviour; `hostile` draws its whims from the seed.
+    pub fn new(behaviour: Behaviour, seed: u64, lacks: Lacks) -> Self {
         let config = Config {
             behaviour,
             seed,
@@ -63,18 +83,20 @@ impl Disk {
         };
         Self {
             unit: Shared::new(config),
+            behaviour,
             ways: BTreeMap::new(),
             lacks,
             queued: BTreeMap::new(),
         }
     }
 
-    pub(crate) fn standard() -> Self {
+    /// A disk as the standards have it.
+    pub fn standard() -> Self {
         Self::new(Behaviour::Standard, 0, Lacks::default())
     }
 
     /// From now on it meets attentions.
-    pub(crate) fn log_in(&mut self, nexus: Nexus) {
+    pub fn log_in(&mut self, nexus: Nexus) {
         let way = OverDevice::new(self.unit.device(nexus.of_unit()));
         if let std::collections::btree_map::Entry::Vacant(vacant) = self.ways.entry(nexus) {
             vacant.insert(way);
@@ -83,31 +105,67 @@ impl Disk {
     }
 
     /// The session ends and comes back: what it had queued is thrown away, an SPC-2 reservation ends.
-    pub(crate) fn log_in_again(&mut self, nexus: Nexus) {
+    pub fn log_in_again(&mut self, nexus: Nexus) {
         self.unit.with(|unit, _| unit.nexus_loss(&nexus.of_unit()));
     }
 
     /// Others on the host eat the attentions of a nexus.
-    pub(crate) fn eat_attentions(&mut self, nexus: Nexus) {
+    pub fn eat_attentions(&mut self, nexus: Nexus) {
         self.perform(nexus, &Verb::TestUnitReady);
     }
 
-    pub(crate) fn lose_power(&mut self) {
+    /// The power goes and comes back.
+    pub fn lose_power(&mut self) {
         self.unit.power_cycle();
     }
 
-    pub(crate) fn state(&self) -> PersistentState {
+    /// Who is registered, who holds: whoever asks.
+    pub fn state(&self) -> PersistentState {
         self.unit.with(|unit, _| unit.persistent_state())
     }
 
     /// Does nobody keep anybody out?
-    pub(crate) fn is_open(&self) -> bool {
-        self.unit.with(|unit, _| {
-            unit.persistent_state().reservation.is_none() && unit.spc2_holder().is_none()
-        })
+    pub fn is_open(&self) -> bool {
+        self.unit.with(|unit, _| !unit.is_reserved())
     }
 
-    pub(crate) fn perform(&mut self, nexus: Nexus, verb: &Verb) -> Exchange {
+    /// The key that a nexus has registered.
+    pub fn key_of(&self, nexus: Nexus) -> Option<Key> {
+        self.unit
+            .with(|unit, _| unit.registered_key(&nexus.of_unit()))
+    }
+
+    /// Is this key listed while the nexus has it not any more?
+    pub fn is_listed_without(&self, nexus: Nexus, key: Option<Key>) -> bool {
+        self.behaviour == Behaviour::Tgt
+            && key.is_some_and(|key| self.state().has_key(key))
+            && self.key_of(nexus) != key
+    }
+
+    /// Does this nexus hold the persistent reservation?
+    pub fn holds(&self, nexus: Nexus) -> bool {
+        self.unit
+            .with(|unit, _| unit.is_persistent_holder(&nexus.of_unit()))
+    }
+
+    /// Does an attention wait for this nexus?
+    pub fn has_attentions(&self, nexus: Nexus) -> bool {
+        self.unit
+            .with(|unit, _| !unit.attentions(&nexus.of_unit()).is_empty())
+    }
+
+    /// Do registrations survive a power loss now?
+    pub fn keeps_through_power_loss(&self) -> bool {
+        self.unit.with(|unit, _| unit.aptpl())
+    }
+
+    /// Whose behaviour it has.
+    pub const fn behaviour(&self) -> Behaviour {
+        self.behaviour
+    }
+
+    /// Performs a verb for this nexus, now.
+    pub fn perform(&mut self, nexus: Nexus, verb: &Verb) -> Exchange {
         if let Some(answer) = self.lacking(verb) {
             return answer.into();
         }
@@ -165,7 +223,8 @@ impl Disk {
         can
     }
 
-    pub(crate) fn reset(&mut self) {
+    /// Somebody resets the logical unit.
+    pub fn reset(&mut self) {
         self.unit.with(|unit, _| unit.reset(ResetScope::Lun));
     }
 
@@ -173,34 +232,47 @@ impl Disk {
 
     /// A write arrives. True when it is accepted. One that `eats` meets the attentions that wait and is
     /// repeated, as the disk driver does; another is held back by its host until they are drained.
-    pub(crate) fn accept_write(&mut self, nexus: Nexus, token: u64, eats: bool) -> bool {
+    pub fn accept_write(&mut self, nexus: Nexus, token: u64, eats: bool) -> Admission {
         let lba = u32::try_from(token % 1024).expect("it is small");
         let range = BlockRange::Ten { lba, blocks: 1 };
-        let access = Access::default();
+        // Through to the medium: what is acknowledged survives a power loss.
+        let access = Access {
+            fua: true,
+            ..Access::default()
+        };
         let cdb: Cdb = Command::Write { range, access }.cdb();
         let nexus = nexus.of_unit();
         let waiting = self.unit.with(|unit, _| unit.attentions(&nexus).len());
         if waiting > 0 && !eats {
-            return false;
+            return Admission::Refused;
         }
-        for _ in 0..WRITE_TRIES {
+        for attempt in 0..WRITE_TRIES {
             let accepted = self
                 .unit
                 .with(|unit, _| unit.accept(&nexus, &cdb, &[0; 512]));
             match accepted {
                 Accepted::Waits(tag) => {
                     self.queued.insert(token, tag);
-                    return true;
+                    return Admission::Accepted {
+                        met_attentions: attempt > 0,
+                    };
                 }
                 Accepted::Ended(outcome) if met_attention(outcome.sense) => {}
-                Accepted::Ended(_) => return false,
+                Accepted::Ended(_) => return Admission::Refused,
             }
         }
-        false
+        Admission::Refused
+    }
+
+    /// Its host has given it up and taken it back.
+    pub fn forget_write(&mut self, token: u64) {
+        if let Some(tag) = self.queued.remove(&token) {
+            self.unit.with(|unit, _| unit.abort(tag));
+        }
     }
 
     /// An accepted write reaches the medium. False when it was aborted before.
-    pub(crate) fn land_write(&mut self, token: u64) -> bool {
+    pub fn land_write(&mut self, token: u64) -> bool {
         let Some(tag) = self.queued.remove(&token) else {
             return false;
         };

@@ -4,7 +4,7 @@
 //! world [standard|lio|tgt|hostile] [no-aptpl] [no-reset] [no-cts] [no-attentions] [no-abort]    a disk
 //! node N [options of `machine`]   a node of it
 //! start N...   kill N   restart N   restart-elsewhere N (on a new nexus)
-//! pause N   resume N   hungry N   park N   release N
+//! pause N   resume N   stand-still N D (its clock too)   hungry N   park N   release N
 //! path N P down|up   login N P   late N D   slow N D   eats N
 //! fault N lose-request|lose-reply|late=D|slow=D VERB     for the next such command of node N
 //! power-loss   clear   reset   register K (by a stranger)   reserve K   protect N
@@ -15,26 +15,30 @@
 //!
 //! Every checker runs after every step; a violation ends the script.
 
-use crate::disk::{Disk, Lacks, Nexus};
-use crate::setup::config;
-use crate::words::{duration, holder_word, key, registrations_word};
-use crate::world::{Fault, World};
+use crate::clock::Clock;
+use crate::disk::{Disk, Lacks};
+use crate::faults::Fault;
+use crate::words::{CLUSTER, duration, holder_word, key, registrations_word};
+use crate::world::World;
 use goldenscript::{Argument, Command};
-use quorum_core::arbitration::Guards;
+use quorum_core::arbitration::{Config, Guards, Mode, NodeNumber, Policy};
+use quorum_core::times::Profile;
 use scsi::logical_unit::Behaviour;
-use scsi::reservation::{RegisterOptions, ReservationType, Verb};
+use scsi::reservation::{ReservationType, Verb};
 
-/// Where strangers come from.
-const STRANGER: Nexus = Nexus(900);
-
-pub(crate) struct Together {
+/// A world, as a script tells it.
+pub struct Together {
     world: World,
     strangers: u32,
     guards: Guards,
 }
 
 impl Together {
-    pub(crate) fn begin(command: &Command, guards: Guards) -> Result<Self, String> {
+    /// The disk.
+    ///
+    /// # Errors
+    /// When the command cannot be understood.
+    pub fn begin(command: &Command, guards: Guards) -> Result<Self, String> {
         let mut behaviour = Behaviour::Standard;
         let mut lacks = Lacks::default();
         let mut arguments = command.consume_args();
@@ -51,14 +55,21 @@ impl Together {
                 }
             }
         }
+        let mut world = World::new(1, Disk::new(behaviour, 1, lacks));
+        // In a script somebody says whom it is claimed of.
+        world.checkers.live_owner.void = true;
         Ok(Self {
-            world: World::new(1, Disk::new(behaviour, 1, lacks)),
+            world,
             strangers: 0,
             guards,
         })
     }
 
-    pub(crate) fn run(&mut self, command: &Command) -> Result<String, String> {
+    /// What comes of a command.
+    ///
+    /// # Errors
+    /// When it cannot be understood, or a checker objects.
+    pub fn run(&mut self, command: &Command) -> Result<String, String> {
         self.obey(command)?;
         let mut text = std::mem::take(&mut self.world.timeline).join("\n");
         if command.name == "disk" {
@@ -84,49 +95,24 @@ impl Together {
         match command.name.as_str() {
             "linger" => world.linger = duration(arguments.next_pos().ok_or("how long?")?)?,
             "power-loss" => world.lose_power(),
-            "clear" => self.clear()?,
+            "clear" => world.clear(key("x0e")?),
             "disk" => {}
-            "reset" => world.disk.reset(),
+            "reset" => world.reset(),
             "run" => world.run(duration(arguments.next_pos().ok_or("how long?")?)?),
             "register" => {
                 self.strangers += 1;
-                let register = Verb::Register {
-                    existing: None,
-                    new: Some(key(arguments.next_pos().ok_or("which key?")?)?),
-                    options: RegisterOptions {
-                        aptpl: true,
-                        ..RegisterOptions::default()
-                    },
-                };
-                world
-                    .disk
-                    .perform(Nexus(STRANGER.0 + self.strangers), &register);
+                let key = key(arguments.next_pos().ok_or("which key?")?)?;
+                world.register_stranger(self.strangers, key);
             }
             "reserve" => {
                 let reserve = Verb::Reserve {
                     key: key(arguments.next_pos().ok_or("which key?")?)?,
                     kind: ReservationType::WriteExclusive,
                 };
-                world
-                    .disk
-                    .perform(Nexus(STRANGER.0 + self.strangers), &reserve);
+                world.reserve_stranger(self.strangers, &reserve);
             }
             _ => return self.obey_for_a_node(command),
         }
-        Ok(())
-    }
-
-    /// An operator registers from another host, clears, and is gone.
-    fn clear(&mut self) -> Result<(), String> {
-        let operator = Nexus(800);
-        let key = key("x0e")?;
-        let register = Verb::Register {
-            existing: None,
-            new: Some(key),
-            options: RegisterOptions::default(),
-        };
-        self.world.disk.perform(operator, &register);
-        self.world.disk.perform(operator, &Verb::Clear { key });
         Ok(())
     }
 
@@ -156,14 +142,18 @@ impl Together {
             "resume" => world.resume(node),
             "park" => world.park(node),
             "release" => world.release(node),
-            "protect" => world.checkers.protected = Some(node),
+            "protect" => world.checkers.live_owner.protected = Some(node),
+            "stand-still" => {
+                let span = duration(arguments.next_pos().ok_or("how long?")?)?;
+                world.stand_still_for(node, span);
+            }
             "path" => {
                 let path = path(arguments.next_pos())?;
                 world.path(node, path, arguments.next_pos() == Some("up"));
             }
             "login" => world.log_in_again(node, path(arguments.next_pos())?),
             other => {
-                let node = world.nodes.get_mut(&node).ok_or("no such node")?;
+                let node = world.node(node).ok_or("no such node")?;
                 let mut span = || duration(arguments.next_pos().ok_or("how long?")?);
                 match other {
                     "hungry" => node.hungry = true,
@@ -205,7 +195,55 @@ impl Together {
                 other => return Err(format!("unknown argument {other}")),
             }
         }
-        self.world.add(config);
+        self.world.add(config, Clock::default());
         Ok(())
     }
+}
+
+/// A configuration from a command's arguments; those that it does not know are handed back.
+/// # Errors
+/// When an argument has no such value.
+pub fn config(command: &Command, guards: Guards) -> Result<(Config, Vec<Argument>), String> {
+    let mut mode = Mode::Persistent;
+    let mut profile = Profile::Default;
+    let mut node = 1;
+    let mut paths = 1;
+    let mut policy = Policy::default();
+    let mut rest = Vec::new();
+    for argument in &command.args {
+        match argument {
+            Argument::KeyValue(name, value) => match name.as_str() {
+                "mode" if value == "spc2" => mode = Mode::Spc2,
+                "profile" => {
+                    profile =
+                        Profile::from_name(value).ok_or_else(|| format!("profile {value}"))?;
+                }
+                "node" => node = value.parse().map_err(|_| format!("node {value}"))?,
+                "paths" => paths = value.parse().map_err(|_| format!("paths {value}"))?,
+                _ => rest.push(argument.clone()),
+            },
+            Argument::Positional(word) => match word.as_str() {
+                "spc2" => mode = Mode::Spc2,
+                "wait" => policy.wait = true,
+                "no-preempt" => policy.no_preempt = true,
+                "no-abort" => policy.no_abort = true,
+                "accept-no-aptpl" => policy.accept_no_aptpl = true,
+                "evict-foreign" => policy.evict_foreign = true,
+                "others-are-down" => policy.others_are_down = true,
+                "log" => policy.has_log = true,
+                _ => rest.push(argument.clone()),
+            },
+            _ => rest.push(argument.clone()),
+        }
+    }
+    let config = Config {
+        mode,
+        cluster: CLUSTER,
+        node: NodeNumber(node),
+        paths,
+        times: profile.times(mode),
+        policy,
+        guards,
+    };
+    Ok((config, rest))
 }

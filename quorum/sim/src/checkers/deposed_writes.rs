@@ -1,0 +1,146 @@
+//! A deposed node's write never reaches the medium outside an open window (S2).
+//!
+//! Every write belongs to a term. Once a node was told `Held`, no write of an earlier term may land, with one
+//! exception: the write was accepted, in the present term, while the disk was *open*: reserved by nobody, after a
+//! reset or a nexus loss under SCSI-2, a power loss without APTPL, or an operator's CLEAR. Such a write is counted
+//! as *exposed*; in persistent mode with APTPL only a CLEAR opens the disk.
+//!
+//! Under SCSI-2 an owner that is deposed and does not know it yet may even reserve the disk again after such a reset:
+//! it is *revived*, and what it writes is exposed.
+//!
+//! Where a term began without any barrier (nothing could be sent, and that was said) the settle time stands in
+//! for it, which is best effort: writes of earlier terms are then counted as exposed too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The checker.
+#[derive(Default, Debug)]
+pub struct DeposedWrites {
+    /// Terms begun so far.
+    terms: u64,
+    /// The present term began without a barrier.
+    no_barrier: bool,
+    /// Terms whose owner has come back through an open disk (SCSI-2).
+    revived: BTreeSet<u64>,
+    /// Writes that are under way.
+    writes: BTreeMap<u64, Write>,
+    /// How many old writes were exposed.
+    pub exposed: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Write {
+    term: u64,
+    /// Accepted on an open disk, in this term.
+    open_in: Option<u64>,
+    /// A late RESERVE let it through.
+    excused: bool,
+}
+
+/// A write that has reached the medium.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Landed {
+    /// Of the present term.
+    Present,
+    /// Of an earlier term, through an open disk.
+    Exposed,
+    /// Of an earlier term, through the want of any barrier.
+    Unbarred,
+}
+
+impl DeposedWrites {
+    /// The present term.
+    #[must_use]
+    pub const fn term(&self) -> u64 {
+        self.terms
+    }
+
+    /// A node was told `Held`. Without a `barrier` only the settle time stands between it and older writes.
+    pub const fn held(&mut self, barrier: bool) {
+        self.terms += 1;
+        self.no_barrier = !barrier;
+    }
+
+    /// The owner of this term decides on a write; it may not know yet that its term is over.
+    pub fn decided(&mut self, token: u64, term: u64) {
+        let write = Write {
+            term,
+            open_in: None,
+            excused: false,
+        };
+        self.writes.insert(token, write);
+    }
+
+    /// It was accepted; `open`: while nobody held the disk.
+    pub fn accepted(&mut self, token: u64, open: bool) {
+        let terms = self.terms;
+        if let Some(write) = self.writes.get_mut(&token) {
+            write.open_in = open.then_some(terms);
+        }
+    }
+
+    /// SCSI-2: the owner of this term, which is over, has reserved the disk again after a reset had opened it.
+    /// What it writes is exposed. Says whether that is new.
+    pub fn revived(&mut self, term: u64) -> bool {
+        self.revived.insert(term)
+    }
+
+    /// SCSI-2: a RESERVE of its nexus took effect, of which nobody knew any more: it is exposed.
+    pub fn excuse(&mut self, token: u64) {
+        if let Some(write) = self.writes.get_mut(&token) {
+            write.excused = true;
+        }
+    }
+
+    /// It will never land.
+    pub fn gone(&mut self, token: u64) {
+        self.writes.remove(&token);
+    }
+
+    /// It has landed.
+    ///
+    /// # Errors
+    /// When it should not have.
+    pub fn landed(&mut self, token: u64) -> Result<Landed, String> {
+        let Some(write) = self.writes.remove(&token) else {
+            return Err(format!("write {token} landed, and nobody decided on it"));
+        };
+        if write.term == self.terms {
+            return Ok(Landed::Present);
+        }
+        let open = write.open_in == Some(self.terms);
+        if open || write.excused || self.revived.contains(&write.term) {
+            self.exposed += 1;
+            return Ok(Landed::Exposed);
+        }
+        if self.no_barrier {
+            self.exposed += 1;
+            return Ok(Landed::Unbarred);
+        }
+        Err(format!(
+            "a write of term {} landed in term {}",
+            write.term, self.terms
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_write_lands_only_through_an_open_disk() {
+        let mut checker = DeposedWrites::default();
+        checker.held(true);
+        for token in 1..=3 {
+            checker.decided(token, 1);
+        }
+        checker.accepted(1, false);
+        assert_eq!(checker.landed(1), Ok(Landed::Present));
+        checker.accepted(2, true);
+        checker.held(true);
+        assert!(checker.landed(2).is_err(), "accepted before the barrier");
+        checker.accepted(3, true);
+        assert_eq!(checker.landed(3), Ok(Landed::Exposed));
+    }
+}

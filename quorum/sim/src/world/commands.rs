@@ -1,0 +1,294 @@
+//! A command: decided, sent, performed, answered; and what goes wrong with it on the way.
+
+use super::{Effect, Step, World};
+use crate::checkers::Property;
+use crate::disk::Nexus;
+use crate::faults::{Fault, FaultKind};
+use crate::node::{Belief, Unsent as Held};
+use quorum_core::Instant;
+use quorum_core::arbitration::{CommandId, Input, Mode, Output, PathId};
+use scsi::reservation::{Answer, Exchange, Refusal, Uncertainty, Unsent, Verb};
+use std::time::Duration;
+
+/// BUSY (SAM-5).
+const BUSY: u8 = 0x08;
+
+impl World {
+    /// The process of a node may stand still between deciding on commands and sending them.
+    pub(super) fn maybe_stall(&mut self, index: usize, outputs: &[Output]) {
+        let node = &self.nodes[index];
+        if self.chances.stall == 0 || self.spared == Some(node.number) {
+            return;
+        }
+        let sends = outputs
+            .iter()
+            .any(|output| matches!(output, Output::Perform { .. }));
+        if sends && self.rng.chance(self.chances.stall) {
+            let number = node.number;
+            let wait = node.config.times.challenge_wait;
+            let span = wait.mul_f64(self.rng.below(2500) as f64 / 1000.0);
+            self.fault(FaultKind::Stalled, || {
+                format!("n{number} for {span:?}, before it sends")
+            });
+            self.pause_for(number, span);
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        index: usize,
+        id: CommandId,
+        path: PathId,
+        verb: Verb,
+        bound: Duration,
+    ) {
+        let node = &mut self.nodes[index];
+        if node.paused {
+            node.unsent.push(Held {
+                id,
+                path,
+                verb,
+                bound,
+                decided_at: self.now,
+            });
+            return;
+        }
+        let held = Held {
+            id,
+            path,
+            verb,
+            bound,
+            decided_at: self.now,
+        };
+        self.send_now(index, held);
+    }
+
+    /// A command leaves its host, perhaps long after it was decided on.
+    pub(super) fn send_now(&mut self, index: usize, held: Held) {
+        let Held {
+            id,
+            path,
+            verb,
+            bound,
+            decided_at,
+        } = held;
+        let stalled = self.now.saturating_since(decided_at);
+        let node = &mut self.nodes[index];
+        let number = node.number;
+        let trip = node.round_trip;
+        let incarnation = node.incarnation;
+        let nexus = node.nexuses[usize::from(path.0)];
+        let fault = self.draw_fault(index, path, &verb);
+        if let Some(fault) = fault {
+            self.fault(fault.kind(), || {
+                format!("n{number} {}: {fault:?}", verb.name())
+            });
+            self.excuse(index, fault, bound);
+        }
+        let (effect, reply) = match fault {
+            Some(Fault::NoPath) => {
+                let gone = Answer::NotSent(Unsent::NoPath("gone".into()));
+                return self.answer(index, id, Duration::ZERO, gone.into());
+            }
+            Some(Fault::Busy) => {
+                let busy = Answer::Refused(Refusal::Status(BUSY));
+                return self.answer(index, id, trip, busy.into());
+            }
+            Some(Fault::Transport { took_effect }) => {
+                let why = Uncertainty::Transport("the connection was reset".into());
+                self.answer(index, id, trip, Answer::OutcomeUnknown(why).into());
+                if !took_effect {
+                    return;
+                }
+                (Some(trip / 2), None)
+            }
+            Some(Fault::LoseRequest) => (None, None),
+            Some(Fault::LoseReply) => (Some(trip / 2), None),
+            Some(Fault::Zombie(late)) => (Some(late), None),
+            Some(Fault::Slow(late)) => (Some(late / 2), Some(late)),
+            None => (Some(trip / 2), Some(trip)),
+        };
+        let node = &self.nodes[index];
+        let sent_at = node.clock.shows(self.now);
+        let in_time = reply.filter(|reply| *reply <= bound);
+        let transport = matches!(fault, Some(Fault::Transport { .. }));
+        if let Some(after) = effect {
+            let effect = Effect {
+                node: number,
+                incarnation,
+                nexus,
+                id,
+                verb,
+                sent_at,
+                reply_at: in_time.map(|reply| self.now + reply),
+                late: stalled + after > bound,
+            };
+            self.schedule(after, Step::Effect(effect));
+        }
+        if in_time.is_none() && !transport {
+            let timed_out = Answer::OutcomeUnknown(Uncertainty::TimedOut);
+            self.answer(index, id, bound, timed_out.into());
+        }
+    }
+
+    fn answer(&mut self, index: usize, id: CommandId, after: Duration, exchange: Exchange) {
+        let sent_at = self.nodes[index].clock.shows(self.now);
+        let input = Input::Answer {
+            id,
+            sent_at,
+            exchange,
+        };
+        self.reply(index, after, input);
+    }
+
+    /// What the loss of this command excuses.
+    fn excuse(&mut self, index: usize, fault: Fault, bound: Duration) {
+        let now = self.now;
+        let node = &self.nodes[index];
+        let number = node.number;
+        let live = &mut self.checkers.live_owner;
+        match fault {
+            Fault::LoseRequest | Fault::LoseReply | Fault::Zombie(_) | Fault::Transport { .. } => {
+                live.lost_command(now, number);
+            }
+            Fault::Slow(late) if late <= node.config.times.round_trip => {}
+            Fault::Slow(late) => live.lost_command(now + late.min(bound), number),
+            Fault::NoPath | Fault::Busy => live.trouble(now, number),
+        }
+    }
+
+    fn draw_fault(&mut self, index: usize, path: PathId, verb: &Verb) -> Option<Fault> {
+        let node = &mut self.nodes[index];
+        if !node.path_up[usize::from(path.0)] {
+            return Some(Fault::NoPath);
+        }
+        let named = node
+            .faults
+            .iter()
+            .position(|(name, _)| verb.name().contains(name.as_str()));
+        if let Some(place) = named {
+            return Some(node.faults.remove(place).1);
+        }
+        if self.spared == Some(node.number) {
+            return None;
+        }
+        self.chances.draw(&mut self.rng)
+    }
+
+    // ---------------------------------------------------------------- effect
+
+    pub(super) fn take_effect(&mut self, effect: Effect) {
+        if self.now < self.outage_until {
+            // The disk answers nobody; the sender hears nothing, at its bound.
+            if let Some(reply_at) = effect.reply_at {
+                let exchange = Answer::OutcomeUnknown(Uncertainty::TimedOut).into();
+                self.bring(&effect, reply_at, exchange);
+            }
+            return;
+        }
+        // Under SCSI-2 a RESERVE that takes effect late takes the disk, and any late command may eat an attention.
+        let eats = effect.late && self.disk.has_attentions(effect.nexus);
+        if effect.late && effect.verb == Verb::Spc2Reserve || eats && self.mode() == Mode::Spc2 {
+            self.checkers.live_owner.disk_trouble(self.now);
+        }
+        if let Verb::Reset { .. } = effect.verb
+            && self.mode() == Mode::Spc2
+        {
+            self.note_reset();
+        }
+        let index = self.at(effect.node);
+        if self.nodes[index].eats_attentions {
+            self.fault(FaultKind::AttentionsEaten, || format!("n{}", effect.node));
+            if self.mode() == Mode::Spc2 {
+                self.checkers.live_owner.disk_trouble(self.now);
+            }
+            self.disk.eat_attentions(effect.nexus);
+        }
+        let owner = self.holding_owner();
+        let was_open = self.disk.is_open();
+        let exchange = self.disk.perform(effect.nexus, &effect.verb);
+        self.tell_more(|| {
+            format!(
+                "   n{} {}{} -> {}",
+                effect.node,
+                if effect.late { "LATE " } else { "" },
+                crate::words::verb_word(&effect.verb),
+                crate::words::answer_word(&exchange.answer)
+            )
+        });
+        if effect.verb == Verb::Spc2Reserve && matches!(exchange.answer, Answer::Done(_)) {
+            self.note_reserve(&effect, index);
+        }
+        if let Some(owner) = owner {
+            self.check_key(&effect, owner);
+        }
+        if was_open != self.disk.is_open() {
+            self.disk_may_open();
+        }
+        if let Some(reply_at) = effect.reply_at {
+            self.bring(&effect, reply_at, exchange);
+        }
+    }
+
+    fn bring(&mut self, effect: &Effect, at: Instant, exchange: Exchange) {
+        let reply = Step::Reply {
+            node: effect.node,
+            incarnation: effect.incarnation,
+            input: Input::Answer {
+                id: effect.id,
+                sent_at: effect.sent_at,
+                exchange,
+            },
+        };
+        self.schedule(at.saturating_since(self.now), reply);
+    }
+
+    /// SCSI-2: a RESERVE took effect of which nobody knows any more, or whose sender does not know that its term is
+    /// over. What its nexus has under way will be accepted.
+    fn note_reserve(&mut self, effect: &Effect, index: usize) {
+        let node = &self.nodes[index];
+        let believes = node.belief != Belief::Nothing && node.incarnation == effect.incarnation;
+        if !believes || effect.late {
+            self.reserved_late(effect.nexus);
+        } else if node.term < self.checkers.deposed_writes.term() {
+            self.revived(index);
+        }
+    }
+
+    /// The owner whose key is there and holds, in persistent mode.
+    fn holding_owner(&self) -> Option<usize> {
+        if self.mode() == Mode::Spc2 {
+            return None;
+        }
+        let owner = self.nodes.iter().position(|node| {
+            node.belief != Belief::Nothing
+                && node.farewell.is_none()
+                && node.clock.shows(self.now) < node.proved_until
+        })?;
+        self.key_holds(owner).then_some(owner)
+    }
+
+    fn key_holds(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        let has = |nexus: &Nexus| self.disk.key_of(*nexus) == node.key;
+        node.key.is_some()
+            && node.nexuses.iter().any(has)
+            && node.nexuses.iter().any(|nexus| self.disk.holds(*nexus))
+    }
+
+    fn check_key(&mut self, effect: &Effect, owner: usize) {
+        let node = &self.nodes[owner];
+        let number = node.number;
+        let protected = self.checkers.live_owner.protected == Some(number);
+        let well = protected || self.is_well(owner);
+        let still = self.key_holds(owner);
+        // Only what it decided itself in this life is its own doing.
+        let own = effect.node == number && effect.incarnation == node.incarnation;
+        let by = if own { number } else { 0 };
+        let found = self
+            .checkers
+            .own_key
+            .after_effect(by, number, well, effect.verb.name(), still);
+        self.checkers.hold(Property::OwnKey, found);
+    }
+}

@@ -1,0 +1,700 @@
+//! Several machines and a disk on a virtual clock.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | here | time: what comes next, and what it does |
+//! | `acts` | what is done to nodes and to the disk |
+//! | `commands` | a command on its way to the disk and back |
+//! | `writes` | a data write: decided, in the host, in the target, on the medium, acknowledged |
+//!
+//! The world plays the driver of each machine, and keeps a driver's promises: one change, one full drain, one
+//! wait; no command before the outputs before it; `Start` only when no write of an earlier life of the node is
+//! under way on its nexuses. What may go wrong is in [`crate::faults`], what must hold in [`crate::checkers`].
+
+mod acts;
+mod commands;
+mod writes;
+
+use crate::checkers::{Checkers, Property};
+use crate::clock::Clock;
+use crate::counts::Counts;
+use crate::disk::{Disk, Nexus};
+use crate::faults::{Chances, FaultKind};
+use crate::node::{Belief, Node};
+use crate::rng::Rng;
+use crate::trial::Trials;
+use crate::words::{event_word, ms, stopped_word};
+use quorum_core::Instant;
+use quorum_core::arbitration::{
+    BarrierKind, CommandId, Config, Event, Input, Mode, Output, ParkedMark, Stage, Stopped,
+};
+use scsi::logical_unit::Behaviour;
+use scsi::reservation::{Key, Verb};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+use writes::Writes;
+
+/// The disk of a world, and everything around it.
+pub struct World {
+    /// The world's time.
+    pub now: Instant,
+    /// The disk.
+    pub disk: Disk,
+    nodes: Vec<Node>,
+    queue: BinaryHeap<Reverse<Entry>>,
+    sequence: u64,
+    /// Where everything random comes from.
+    pub rng: Rng,
+    /// How often what goes wrong.
+    pub chances: Chances,
+    /// Nothing goes wrong with this node.
+    pub spared: Option<u8>,
+    /// What happened, as lines; nothing is kept where nobody reads it.
+    pub timeline: Vec<String>,
+    tells: Tells,
+    /// What must hold.
+    pub checkers: Checkers,
+    /// What was counted.
+    pub counts: Counts,
+    /// What each guard changes, where that is tried.
+    pub trials: Option<Trials>,
+    /// What the superblock of the log says: the parked mark, whose epoch it is, and of which term.
+    mark: Option<ParkedMark>,
+    epoch: Option<Key>,
+    epoch_term: u64,
+    next_nexus: u32,
+    writes: Writes,
+    /// How long an accepted write stays in the target's queue, where nothing is drawn.
+    pub linger: Duration,
+    /// How often an owner writes, and how often a node is fed.
+    pub rhythm: Rhythm,
+    /// How often timers come later than is allowed, in a thousand; none: as late as their node says, always.
+    pub late_timers: Option<u64>,
+    /// The disk answers nobody until then.
+    outage_until: Instant,
+    /// Since when the disk is open, who had it and was well then.
+    open_since: Option<Opened>,
+    /// The disk was opened by what opens one with APTPL too: an operator.
+    opened_by_operator: bool,
+    last_owner: Option<u8>,
+    violations_told: usize,
+    /// The disk has been open since then.
+    opened_since_held: bool,
+    /// When a node was told `Held` last.
+    held_at: Instant,
+    outputs: Vec<Output>,
+}
+
+/// The disk came to be open.
+#[derive(Clone, Copy, Debug)]
+struct Opened {
+    at: Instant,
+    owner: Option<u8>,
+}
+
+/// What the timeline keeps.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Tells {
+    /// Nothing.
+    Nothing,
+    /// What the machines tell, but for clean rounds.
+    Events,
+    /// That, what goes wrong, and what is sent.
+    Everything,
+}
+
+/// How often what is regular happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Rhythm {
+    /// An owner writes.
+    pub write: Duration,
+    /// Whoever a node serves says that it is alive.
+    pub feed: Duration,
+}
+
+struct Entry {
+    at: Instant,
+    sequence: u64,
+    step: Step,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.sequence) == (other.at, other.sequence)
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.sequence).cmp(&(other.at, other.sequence))
+    }
+}
+
+/// Something that comes.
+#[derive(Clone, Debug)]
+enum Step {
+    Effect(Effect),
+    Reply {
+        node: u8,
+        incarnation: u32,
+        input: Input,
+    },
+    Feed {
+        node: u8,
+        incarnation: u32,
+    },
+    WriteArrives {
+        token: u64,
+    },
+    WriteLands {
+        token: u64,
+    },
+    WriteEnds {
+        token: u64,
+        landed: Option<writes::Ending>,
+    },
+    Resume {
+        node: u8,
+        pause: u32,
+    },
+    /// A path comes back.
+    PathUp {
+        node: u8,
+        path: u16,
+    },
+    /// The new process of a node was waiting for the end of the old one's commands.
+    StartDrained {
+        node: u8,
+    },
+    Fed {
+        node: u8,
+    },
+    NotEating {
+        node: u8,
+    },
+}
+
+/// A command that reaches the disk.
+#[derive(Clone, Debug)]
+struct Effect {
+    node: u8,
+    incarnation: u32,
+    nexus: Nexus,
+    id: CommandId,
+    verb: Verb,
+    sent_at: Instant,
+    reply_at: Option<Instant>,
+    late: bool,
+}
+
+impl World {
+    /// A world with nothing but a disk in it, quiet and with good times.
+    #[must_use]
+    pub fn new(seed: u64, disk: Disk) -> Self {
+        Self {
+            now: Instant::ZERO,
+            disk,
+            nodes: Vec::new(),
+            queue: BinaryHeap::new(),
+            sequence: 0,
+            rng: Rng(seed),
+            chances: Chances::default(),
+            spared: None,
+            timeline: Vec::new(),
+            tells: Tells::Events,
+            checkers: Checkers::default(),
+            counts: Counts::default(),
+            trials: None,
+            mark: None,
+            epoch: None,
+            epoch_term: 0,
+            next_nexus: 1,
+            writes: Writes::default(),
+            linger: Duration::from_millis(1),
+            rhythm: Rhythm {
+                write: Duration::from_millis(37),
+                feed: Duration::from_millis(50),
+            },
+            late_timers: None,
+            outage_until: Instant::ZERO,
+            open_since: None,
+            opened_by_operator: false,
+            last_owner: None,
+            violations_told: 0,
+            opened_since_held: false,
+            held_at: Instant::ZERO,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// What the timeline keeps.
+    pub const fn tell(&mut self, tells: Tells) {
+        self.tells = tells;
+    }
+
+    // ----------------------------------------------------------------- nodes
+
+    /// A node joins the world; it is dead until it is started.
+    pub fn add(&mut self, config: Config, clock: Clock) {
+        let times = config.times;
+        let window = (times.challenge_wait + times.self_stop + times.defend_interval * 2) * 11 / 10;
+        self.checkers.live_owner.set_window(window);
+        let mut node = Node::new(config, clock);
+        for _ in 0..node.config.paths {
+            node.nexuses.push(self.new_nexus());
+        }
+        self.nodes.push(node);
+    }
+
+    /// The nodes, in the order in which they joined.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node with this number.
+    pub fn node(&mut self, number: u8) -> Option<&mut Node> {
+        self.nodes.iter_mut().find(|node| node.number == number)
+    }
+
+    fn at(&self, number: u8) -> usize {
+        let place = self.nodes.iter().position(|node| node.number == number);
+        place.unwrap_or_else(|| panic!("there is no node {number}"))
+    }
+
+    fn new_nexus(&mut self) -> Nexus {
+        let nexus = Nexus(self.next_nexus);
+        self.next_nexus += 1;
+        self.disk.log_in(nexus);
+        nexus
+    }
+
+    /// The nodes that believe they own the disk, `Held` or more.
+    pub fn believers(&self) -> impl Iterator<Item = &Node> {
+        self.nodes
+            .iter()
+            .filter(|node| node.belief != Belief::Nothing)
+    }
+
+    // ------------------------------------------------------------------ time
+
+    /// Lets so much time pass.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some((at, what)) = self.next(end) {
+            self.now = self.now.max(at);
+            self.checkers.now = self.now;
+            self.counts.events += 1;
+            match what {
+                Next::Tick(index) => self.tick(index),
+                Next::Write(index) => self.write(index),
+                Next::Queue => {
+                    if let Some(Reverse(entry)) = self.queue.pop() {
+                        self.carry_out(entry.step);
+                    }
+                }
+            }
+            if self.checkers.violations.len() > self.violations_told {
+                self.violations_told = self.checkers.violations.len();
+                let last = self.checkers.violations.last().map(ToString::to_string);
+                self.tell_more(|| format!("!! VIOLATED {}", last.unwrap_or_default()));
+            }
+        }
+        self.now = end;
+        self.counts.simulated += span;
+    }
+
+    /// What comes next, not after `end`. At one time timers come first, then writes, then what is under way.
+    fn next(&self, end: Instant) -> Option<(Instant, Next)> {
+        let mut best: Option<(Instant, Next)> = None;
+        let mut offer = |at: Instant, next: Next| {
+            let at = at.max(self.now);
+            if at <= end && best.is_none_or(|(sooner, _)| at < sooner) {
+                best = Some((at, next));
+            }
+        };
+        for (index, node) in self.nodes.iter().enumerate() {
+            if let Some(at) = node.tick_at() {
+                offer(at, Next::Tick(index));
+            }
+        }
+        for (index, node) in self.nodes.iter().enumerate() {
+            if let Some(at) = node.write_at() {
+                offer(at, Next::Write(index));
+            }
+        }
+        if let Some(Reverse(entry)) = self.queue.peek() {
+            offer(entry.at, Next::Queue);
+        }
+        best
+    }
+
+    fn schedule(&mut self, after: Duration, step: Step) {
+        self.sequence += 1;
+        self.queue.push(Reverse(Entry {
+            at: self.now + after,
+            sequence: self.sequence,
+            step,
+        }));
+    }
+
+    fn carry_out(&mut self, step: Step) {
+        match step {
+            Step::Effect(effect) => self.take_effect(effect),
+            Step::Reply {
+                node,
+                incarnation,
+                input,
+            } => {
+                let index = self.at(node);
+                if self.nodes[index].incarnation == incarnation {
+                    self.give(index, input);
+                }
+            }
+            Step::Feed { node, incarnation } => {
+                let index = self.at(node);
+                if self.nodes[index].incarnation == incarnation {
+                    if !self.nodes[index].hungry {
+                        self.give(index, Input::Fed);
+                    }
+                    self.schedule(self.rhythm.feed, Step::Feed { node, incarnation });
+                }
+            }
+            Step::WriteArrives { token } => self.write_arrives(token),
+            Step::WriteLands { token } => self.write_lands(token),
+            Step::WriteEnds { token, landed } => self.write_ends(token, landed),
+            Step::Resume { node, pause } => {
+                let index = self.at(node);
+                if self.nodes[index].pauses == pause {
+                    self.resume(node);
+                }
+            }
+            Step::PathUp { node, path } => self.path(node, path, true),
+            Step::StartDrained { node } => self.start_drained(node),
+            Step::Fed { node } => {
+                let index = self.at(node);
+                self.nodes[index].hungry = false;
+            }
+            Step::NotEating { node } => {
+                let index = self.at(node);
+                self.nodes[index].eats_attentions = false;
+            }
+        }
+    }
+
+    // -------------------------------------------------------------- machines
+
+    fn tick(&mut self, index: usize) {
+        // Consumed: the machine says anew when the next one is.
+        self.nodes[index].timer = None;
+        self.give(index, Input::Tick);
+        self.draw_lateness(index);
+    }
+
+    /// One change, one full drain.
+    fn give(&mut self, index: usize, input: Input) {
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        if node.paused {
+            node.inbox.push_back(input);
+            return;
+        }
+        let shows = node.clock.shows(now);
+        let Some(machine) = &mut node.machine else {
+            return;
+        };
+        self.counts.inputs += 1;
+        let from = machine.stage();
+        let trial = self
+            .trials
+            .as_mut()
+            .and_then(|trials| trials.wants(from, &input))
+            .map(|()| (machine.clone(), input.clone()));
+        machine.handle(shows, input);
+        let mut outputs = std::mem::take(&mut self.outputs);
+        outputs.extend(std::iter::from_fn(|| machine.poll_output()));
+        let to = machine.stage();
+        let timer = machine.next_deadline();
+        if let Some((before, input)) = trial {
+            self.trials.iter_mut().for_each(|trials| {
+                trials.try_each_guard(&before, shows, &input, machine, &outputs, &mut self.counts);
+            });
+        }
+        node.timer = timer.map(|at| node.clock.when(at));
+        if from != to {
+            self.counts.transition(node.config.mode, from, to);
+        }
+        self.maybe_stall(index, &outputs);
+        for output in outputs.drain(..) {
+            self.obey(index, output);
+        }
+        self.outputs = outputs;
+        self.after_input(index);
+    }
+
+    fn after_input(&mut self, index: usize) {
+        let node = &self.nodes[index];
+        let Some(machine) = &node.machine else {
+            return;
+        };
+        let owns = matches!(machine.stage(), Stage::Held | Stage::Owner);
+        let found = self.checkers.self_stop.after_input(
+            node.number,
+            owns,
+            node.clock.shows(self.now),
+            node.proved_until,
+        );
+        self.checkers.hold(Property::SelfStop, found);
+    }
+
+    fn obey(&mut self, index: usize, output: Output) {
+        match output {
+            Output::Perform {
+                id,
+                path,
+                verb,
+                bound,
+            } => self.send(index, id, path, verb, bound),
+            Output::ReadMark { id } => {
+                let mark = self.mark;
+                let trip = self.nodes[index].round_trip;
+                self.reply(index, trip, Input::Mark { id, mark });
+            }
+            Output::ReadEpoch { id } => {
+                // The epoch was claimed under the key that the term had before the power was lost.
+                let node = &self.nodes[index];
+                let still_ours = self.epoch.is_some() && self.epoch == node.key;
+                let trip = node.round_trip;
+                self.reply(index, trip, Input::Epoch { id, still_ours });
+            }
+            Output::NeedSerials => {
+                let serials = self.nodes[index].serials();
+                self.reply(index, Duration::from_millis(1), Input::Serials { serials });
+            }
+            Output::ProvedUntil(until) => self.proved(index, until),
+            Output::Event(event) => self.note(index, &event),
+        }
+    }
+
+    fn reply(&mut self, index: usize, after: Duration, input: Input) {
+        let node = &self.nodes[index];
+        let reply = Step::Reply {
+            node: node.number,
+            incarnation: node.incarnation,
+            input,
+        };
+        self.schedule(after, reply);
+    }
+
+    fn proved(&mut self, index: usize, until: Instant) {
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        assert!(until > node.proved_until, "proof only ever moves on");
+        node.proved_until = until;
+        if node.proof_is_fresh() {
+            node.stood_until = None;
+        }
+        let fresh = self.knows_the_time(index);
+        let node = &self.nodes[index];
+        let sent_at = node.clock.when(until - node.config.times.self_stop);
+        let revived =
+            node.stood_until.is_none() && node.belief != Belief::Nothing && sent_at > self.held_at;
+        if revived && node.term < self.checkers.deposed_writes.term() {
+            self.revived(index);
+        }
+        let node = &self.nodes[index];
+        if node.belief == Belief::Owner {
+            let (number, until) = (node.number, node.acts_until());
+            let found = self.checkers.one_owner.proved(now, number, until, fresh);
+            self.checkers.hold(Property::OneOwner, found);
+        }
+    }
+
+    /// Is what a node knows of time worth something? Not after its clock has stood still, until it has proved its
+    /// ownership anew; and where it may have come back through an open disk, not before the end of its term: under
+    /// SCSI-2, and when a later term has begun.
+    fn knows_the_time(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        let over = node.term < self.checkers.deposed_writes.term();
+        let doubtful = over || node.config.mode == Mode::Spc2;
+        node.proof_is_fresh() && !(node.stood && doubtful)
+    }
+
+    /// An owner has proved its ownership by a round that was sent after another one had been told `Held`.
+    /// Under SCSI-2 a reset can let it reserve again before the other one does. In persistent mode that takes a disk
+    /// that was open, and a clock that stood still.
+    fn revived(&mut self, index: usize) {
+        let node = &self.nodes[index];
+        let (number, term) = (node.number, node.term);
+        let may_be = node.config.mode == Mode::Spc2 || node.stood && self.opened_since_held;
+        if may_be {
+            if self.checkers.deposed_writes.revived(term) {
+                self.counts.revived += 1;
+            }
+            self.checkers.live_owner.disk_trouble(self.now);
+        } else if !self.is_hostile() {
+            let found = Err(format!(
+                "n{number} proves its term {term} after a later one began"
+            ));
+            self.checkers.hold(Property::DeposedWrites, found);
+        }
+    }
+
+    // ---------------------------------------------------------------- events
+
+    fn note(&mut self, index: usize, event: &Event) {
+        self.note_path(index, event);
+        if self.tells >= Tells::Events && !matches!(event, Event::Defended { .. }) {
+            let number = self.nodes[index].number;
+            self.line(&format!("n{number} {}", event_word(event)));
+        }
+        match event {
+            Event::Barrier(kind) => {
+                // PREEMPT AND ABORT alone covers only the holder that it names, not an owner before that one.
+                self.nodes[index].weak_barrier =
+                    matches!(kind, BarrierKind::SettleOnly | BarrierKind::Abort);
+            }
+            Event::Held { key, .. } => self.held(index, *key),
+            Event::Owner { .. } => self.owner(index),
+            Event::Retaken { key } => {
+                let node = &mut self.nodes[index];
+                node.key = Some(*key);
+                node.must_claim = true;
+                self.disk_may_close();
+            }
+            Event::Removed { .. } => self.counts.defences += 1,
+            Event::Crowded { .. } => {
+                let number = self.nodes[index].number;
+                self.checkers.live_owner.trouble(self.now, number);
+            }
+            Event::Stopped(stopped) => self.stopped(index, stopped),
+            _ => {}
+        }
+    }
+
+    /// Over which paths a node may write.
+    fn note_path(&mut self, index: usize, event: &Event) {
+        let (path, usable) = match event {
+            Event::Registered { path, .. } => (path, true),
+            Event::Path { path, usable } => (path, *usable),
+            _ => return,
+        };
+        if let Some(good) = self.nodes[index].path_good.get_mut(usize::from(path.0)) {
+            *good = usable;
+        }
+    }
+
+    /// A line of the timeline.
+    fn line(&mut self, text: &str) {
+        let at = ms(self.now.elapsed_since_zero());
+        self.timeline.push(format!("{at:>8} {text}"));
+    }
+
+    /// A line about what went wrong, or was done.
+    fn tell_more(&mut self, text: impl FnOnce() -> String) {
+        if self.tells == Tells::Everything {
+            let text = text();
+            self.line(&text);
+        }
+    }
+
+    fn held(&mut self, index: usize, key: Option<Key>) {
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        node.belief = Belief::Held;
+        node.key = key;
+        node.must_claim = true;
+        node.next_write = now;
+        let fresh = node.proof_is_fresh();
+        node.stood = !fresh;
+        if !fresh && node.stands_since <= self.held_at {
+            // It is told of a win that is over: another one has held the disk since its clock stood still.
+            node.term = 0;
+            return;
+        }
+        self.checkers.deposed_writes.held(!node.weak_barrier);
+        node.weak_barrier = false;
+        node.term = self.checkers.deposed_writes.term();
+        self.counts.terms += 1;
+        self.held_at = now;
+        self.opened_by_operator = false;
+        self.opened_since_held = self.disk.is_open();
+        let found = self.checkers.acknowledged.read_by_next_owner();
+        self.checkers.hold(Property::Acknowledged, found);
+        self.disk_may_close();
+    }
+
+    fn owner(&mut self, index: usize) {
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        node.belief = Belief::Owner;
+        let number = node.number;
+        let until = node.acts_until();
+        let fresh = self.knows_the_time(index);
+        let found = self
+            .checkers
+            .one_owner
+            .told_owner(now, number, until, fresh);
+        self.checkers.hold(Property::OneOwner, found);
+        self.counts.owners += 1;
+        if self.last_owner.replace(number) != Some(number) {
+            self.counts.changes += 1;
+        }
+    }
+
+    fn stopped(&mut self, index: usize, stopped: &Stopped) {
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        let number = node.number;
+        let was_owner = node.belief != Belief::Nothing;
+        node.belief = Belief::Nothing;
+        let stop_time = node.config.times.stop_time;
+        let proof_ends = node.clock.when(node.proved_until);
+        self.checkers
+            .one_owner
+            .stops(number, now.min(proof_ends) + stop_time);
+        let wanted = matches!(stopped, Stopped::Parked | Stopped::Released { .. });
+        let by_foreign = matches!(stopped, Stopped::Deposed { .. } | Stopped::SelfStop { .. });
+        let protected = self.checkers.live_owner.protected == Some(number);
+        if !wanted && (protected || (was_owner && by_foreign)) {
+            if !self.is_fit(index) {
+                self.checkers.live_owner.trouble(now, number);
+            }
+            let how = stopped_word(stopped);
+            let found = self.checkers.live_owner.lost_the_disk(now, number, &how);
+            self.checkers.hold(Property::LiveOwner, found);
+        }
+    }
+
+    /// Counts a fault, and tells of it.
+    fn fault(&mut self, kind: FaultKind, about: impl FnOnce() -> String) {
+        self.counts.fault(kind);
+        self.tell_more(|| format!("!! {}: {}", kind.name(), about()));
+    }
+
+    fn is_hostile(&self) -> bool {
+        self.disk.behaviour() == Behaviour::Hostile
+    }
+
+    fn mode(&self) -> Mode {
+        self.nodes
+            .first()
+            .map_or(Mode::Persistent, |node| node.config.mode)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Next {
+    Tick(usize),
+    Write(usize),
+    Queue,
+}
