@@ -21,8 +21,10 @@ enum Class {
     TellsCapacity,
     /// TEST UNIT READY: conflicts under SPC-2 only, and so finds out an SPC-2 holder.
     Ready,
-    /// MODE SENSE, REPORT SUPPORTED OPERATION CODES: as a read for those who hold no rights.
-    ModeLike,
+    /// MODE SENSE: as a read for those who hold no rights.
+    ModeSense,
+    /// REPORT SUPPORTED OPERATION CODES: the same.
+    OperationCodes,
     /// READ.
     Reads,
     /// WRITE, COMPARE AND WRITE.
@@ -43,15 +45,23 @@ enum Class {
     Unknown,
 }
 
+impl Class {
+    const fn is_persistent_out(self) -> bool {
+        matches!(
+            self,
+            Self::PrOutRegisters | Self::PrOutOfRegistrants | Self::PrOutOfHolder
+        )
+    }
+}
+
 const fn class(command: &Command) -> Class {
     match command {
         Command::Inquiry { .. } => Class::Inquiry,
         Command::RequestSense { .. } | Command::ReportLuns { .. } => Class::Tells,
         Command::ReadCapacity10 | Command::ReadCapacity16 { .. } => Class::TellsCapacity,
         Command::TestUnitReady => Class::Ready,
-        Command::ModeSense6 { .. }
-        | Command::ModeSense10 { .. }
-        | Command::ReportSupportedOperationCodes { .. } => Class::ModeLike,
+        Command::ModeSense6 { .. } | Command::ModeSense10 { .. } => Class::ModeSense,
+        Command::ReportSupportedOperationCodes { .. } => Class::OperationCodes,
         Command::Read { .. } => Class::Reads,
         Command::Write { .. } | Command::CompareAndWrite { .. } => Class::Writes,
         Command::SynchronizeCache { .. } => Class::Flushes,
@@ -85,7 +95,13 @@ pub(super) fn is_admitted(
 ) -> bool {
     let class = class(command);
     if let Some(holder) = spc2_holder {
-        return passes_spc2(class, holder == nexus, around);
+        let passes = passes_spc2(class, holder == nexus, around);
+        if !passes || !around.has(Difference::Spc2AdmitsPersistent) {
+            return passes;
+        }
+    }
+    if class.is_persistent_out() && around.has(Difference::ListBeforeConflict) {
+        return true;
     }
     match persistent.kind() {
         None => true,
@@ -101,12 +117,14 @@ fn passes_spc2(class: Class, is_holder: bool, around: &Surroundings<'_>) -> bool
     match class {
         Class::Inquiry | Class::Unknown | Class::Spc2 => true,
         Class::PrIn | Class::PrOutRegisters | Class::PrOutOfRegistrants | Class::PrOutOfHolder => {
-            false
+            around.has(Difference::Spc2AdmitsPersistent)
         }
         Class::Tells | Class::TellsCapacity => {
             is_holder || !around.has(Difference::Spc2AdmitsOnlyInquiry)
         }
-        Class::ModeLike => is_holder || around.has(Difference::Spc2AdmitsModeSense),
+        Class::ModeSense | Class::OperationCodes => {
+            is_holder || around.has(Difference::Spc2AdmitsModeSense)
+        }
         Class::Ready | Class::Reads | Class::Writes | Class::Flushes => is_holder,
     }
 }
@@ -129,10 +147,13 @@ fn registrant_passes(class: Class, kind: ReservationType, around: &Surroundings<
         Class::TellsCapacity => {
             kind.admits_strange_reads() || !around.has(Difference::ReadCapacityConflicts)
         }
-        Class::ModeLike => {
-            kind.admits_strange_reads() || around.has(Difference::RegistrantsMayModeSense)
+        Class::ModeSense | Class::OperationCodes
+            if around.has(Difference::RegistrantsMayModeSense) =>
+        {
+            true
         }
-        Class::Reads => kind.admits_strange_reads(),
+        Class::ModeSense => admits_mode_sense(kind, around),
+        Class::OperationCodes | Class::Reads => kind.admits_strange_reads(),
         Class::Writes | Class::Flushes | Class::PrOutOfHolder => false,
     }
 }
@@ -150,10 +171,16 @@ fn stranger_passes(class: Class, kind: ReservationType, around: &Surroundings<'_
         Class::TellsCapacity => {
             kind.admits_strange_reads() || !around.has(Difference::ReadCapacityConflicts)
         }
-        Class::ModeLike | Class::Reads => kind.admits_strange_reads(),
+        Class::ModeSense => admits_mode_sense(kind, around),
+        Class::OperationCodes | Class::Reads => kind.admits_strange_reads(),
         Class::Flushes => {
             kind.admits_strange_reads() && around.has(Difference::NoDataPassesWriteExclusive)
         }
         Class::Writes | Class::PrOutOfRegistrants | Class::PrOutOfHolder => false,
     }
+}
+
+/// MODE SENSE of a nexus that has no rights.
+fn admits_mode_sense(kind: ReservationType, around: &Surroundings<'_>) -> bool {
+    kind.admits_strange_reads() && !around.has(Difference::ModeSenseConflictsAsWrites)
 }

@@ -120,9 +120,9 @@ differences! {
     NoDescriptorRequestSense "no-descriptor-request-sense" [Lio]
         "REQUEST SENSE with DESC is 05/24/00. SPC-4 6.39 answers in the descriptor form."
         "LIO: spc_emulate_request_sense; measured in 6.1";
-    RequestSenseIgnoresAttentions "request-sense-ignores-attentions" [Tgt]
-        "REQUEST SENSE answers NO SENSE and leaves attentions waiting. SPC-4 6.39 reports and clears one."
-        "tgt: spc_request_sense";
+    RequestSenseMeetsAttentions "request-sense-meets-attentions" [Tgt]
+        "REQUEST SENSE ends with CHECK CONDITION and the first attention, and leaves it waiting. SPC-4 6.39 reports it as data and clears it."
+        "tgt: scsi_cmd_perform; tgt 1.0.85, run";
     AttentionsInOrderOfArrival "attentions-in-order-of-arrival" [Tgt]
         "Attentions leave in the order in which they came, repeats included. SAM-5 puts resets first."
         "tgt: ua_sense_add appends";
@@ -149,6 +149,9 @@ differences! {
     RegistrantsReserveConflicts "registrants-reserve-conflicts" [Lio]
         "RESERVE or RELEASE of a registrant that is not the holder conflicts under the registrants only and all registrants types. SPC-4 5.13.3 answers GOOD and does nothing."
         "LIO: it looks at the type stored with the registrant, which only the holder has; measured";
+    Spc2AdmitsPersistent "spc2-admits-persistent" [Tgt]
+        "PERSISTENT RESERVE IN and OUT pass under an SPC-2 reservation, and both kinds can be in force at once. SPC-2 5.5.1 says conflict."
+        "tgt 1.0.85, run";
     NoTenByteReserve "no-ten-byte-reserve" [Tgt]
         "RESERVE(10) and RELEASE(10) are not there."
         "tgt 1.0.85, run: 05/20/00";
@@ -163,11 +166,17 @@ differences! {
     ReadCapacityConflicts "read-capacity-conflicts" [Lio]
         "READ CAPACITY conflicts where READ does. SBC-3 always lets it pass."
         "LIO: not among the allowed codes of core_scsi3_pr_seq_non_holder; measured in 6.1";
+    ModeSenseConflictsAsWrites "mode-sense-conflicts-as-writes" [Tgt]
+        "MODE SENSE conflicts under a write exclusive type too, where a WRITE would. SPC-4 table 65 lets it pass."
+        "tgt: the conflict bits of sbc_template; tgt 1.0.85, run";
     RegistrantsMayModeSense "registrants-may-mode-sense" [Lio]
         "A registrant that does not hold an Exclusive Access reservation may MODE SENSE and REPORT SUPPORTED OPERATION CODES. SPC-4 table 65 says conflict."
         "LIO: core_scsi3_pr_seq_non_holder";
 
     // PERSISTENT RESERVE OUT: what is refused, and how.
+    ListBeforeConflict "list-before-conflict" [Tgt]
+        "PERSISTENT RESERVE OUT looks at its parameter list before it looks who asks. SPC-4 table 66 says conflict first."
+        "tgt: check_pr_out_basic_parameter; tgt 1.0.85, run";
     UnregisteredIsNotReady "unregistered-is-not-ready" [Lio]
         "RESERVE, RELEASE, CLEAR and REGISTER AND MOVE of an unregistered nexus end with 02/08/00 while nothing is reserved. SPC-4 5.13.7 says RESERVATION CONFLICT."
         "LIO: TCM_LOGICAL_UNIT_COMMUNICATION_FAILURE";
@@ -245,6 +254,9 @@ differences! {
     ReleaseAttentionsReversed "release-attentions-reversed" [Tgt]
         "RELEASE raises 2A/04 for Write Exclusive and Exclusive Access and not for the others. SPC-4 5.13.11.2.2 has it the other way round."
         "tgt: spc_pr_release; fails iscsi-test-cu";
+    ReleaseAttendsTheOthers "release-attends-the-others" [Tgt]
+        "A reservation that is given up raises 2A/04, once for each other registrant, for every nexus but that registrant's: for strangers and the releaser too. SPC-4 5.13.11.2.2 raises it for the registrants."
+        "tgt: ua_sense_add_other_it_nexus; tgt 1.0.85, run";
     UnregisterAlwaysAttends "unregister-always-attends" [Tgt]
         "A holder that unregisters raises 2A/04 whatever the type. SPC-4 5.13.11.2.3 raises it for the registrants only types."
         "tgt: __unregister_and_clean";

@@ -37,11 +37,14 @@ impl LogicalUnit {
                 Command::Inquiry { .. } | Command::ReportLuns { .. } | Command::RequestSense { .. }
             )
         });
-        let reported = if passes_attentions {
-            None
-        } else {
-            self.attentions(nexus).first().copied()
-        };
+        let waiting = self.attentions(nexus).first().copied();
+        if let Some(attention) = waiting
+            && matches!(understood, Ok(Command::RequestSense { .. }))
+            && self.has(Difference::RequestSenseMeetsAttentions)
+        {
+            return Err(Refused::Check(Sense::unit_attention(attention)));
+        }
+        let reported = waiting.filter(|_| !passes_attentions);
         if let Some(attention) = reported
             && (attention.asc == POWER_ON.asc || self.has(Difference::EveryAttentionBeforeConflict))
         {
@@ -277,17 +280,16 @@ impl LogicalUnit {
 
     /// REQUEST SENSE (SPC-4 6.39): the first attention, as data, and it is gone.
     fn request_sense(&mut self, nexus: &Nexus, descriptor: bool, allocation_length: u8) -> Vec<u8> {
-        let ignores = self.has(Difference::RequestSenseIgnoresAttentions);
         let clears = self.has(Difference::RequestSenseClearsAll);
         let reported = match self.nexuses.get_mut(nexus) {
-            Some(attentions) if !ignores => {
+            Some(attentions) => {
                 let first = attentions.take_first();
                 if clears {
                     attentions.clear();
                 }
                 first
             }
-            Some(_) | None => None,
+            None => None,
         };
         let sense = reported.map_or(Sense::NO_SENSE, Sense::unit_attention);
         let mut data = if descriptor {

@@ -344,6 +344,13 @@ impl LogicalUnit {
                 self.establish(&nexus, attention);
             }
         }
+        for (registrant, attention) in effects.attentions_but {
+            let spared = self.covered(&registrant);
+            let others: Vec<Nexus> = self.nexuses.keys().cloned().collect();
+            for nexus in others.iter().filter(|one| !spared.contains(one)) {
+                self.establish(nexus, attention);
+            }
+        }
         if !effects.aborted.is_empty() {
             let aborted = effects.aborted;
             self.abort_for(by, |task| {

@@ -28,13 +28,14 @@ pub(crate) enum Action {
     Release,
     Clear,
     Preempt,
+    PreemptAndAbort,
     RegisterAndMove,
     UnknownCode,
     LunReset,
 }
 
 impl Action {
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::TestUnitReady,
         Self::Inquiry,
         Self::RequestSense,
@@ -60,6 +61,7 @@ impl Action {
         Self::Release,
         Self::Clear,
         Self::Preempt,
+        Self::PreemptAndAbort,
         Self::RegisterAndMove,
         Self::UnknownCode,
         Self::LunReset,
@@ -73,6 +75,7 @@ impl Action {
             Self::Release => 2,
             Self::Clear => 3,
             Self::Preempt => 4,
+            Self::PreemptAndAbort => 5,
             Self::RegisterIgnore => 6,
             Self::RegisterAndMove => 7,
             Self::TestUnitReady
@@ -127,6 +130,7 @@ impl Action {
             | Self::Release
             | Self::Clear
             | Self::Preempt
+            | Self::PreemptAndAbort
             | Self::RegisterAndMove
             | Self::UnknownCode
             | Self::LunReset => 0,
@@ -206,6 +210,7 @@ impl Operation {
             | Action::Release
             | Action::Clear
             | Action::Preempt
+            | Action::PreemptAndAbort
             | Action::RegisterAndMove => return Self::out(nexus, action, OutArguments::default()),
         };
         Self {

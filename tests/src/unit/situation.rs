@@ -80,23 +80,38 @@ pub(crate) fn of(both: &Both, nexus: usize) -> Situation {
 }
 
 /// How often each action was done in each situation.
-#[derive(Default)]
-pub(crate) struct Matrix(BTreeMap<(Action, Situation), u32>);
+pub(crate) struct Matrix {
+    actions: Vec<Action>,
+    seen: BTreeMap<(Action, Situation), u32>,
+}
 
 impl Matrix {
+    /// Of these actions.
+    pub(crate) const fn new(actions: Vec<Action>) -> Self {
+        Self {
+            actions,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// The rows.
+    pub(crate) fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
     pub(crate) fn count(&mut self, action: Action, situation: Situation) {
-        *self.0.entry((action, situation)).or_default() += 1;
+        *self.seen.entry((action, situation)).or_default() += 1;
     }
 
     pub(crate) fn of(&self, action: Action, situation: Situation) -> u32 {
-        self.0.get(&(action, situation)).copied().unwrap_or(0)
+        self.seen.get(&(action, situation)).copied().unwrap_or(0)
     }
 
     /// The cells that were seen least, so that the next step can go there.
     pub(crate) fn least(&self) -> (u32, Vec<(Action, Situation)>) {
         let mut least = u32::MAX;
         let mut cells = Vec::new();
-        for action in Action::ALL {
+        for &action in &self.actions {
             for situation in all() {
                 let count = self.of(action, situation);
                 if count < least {
@@ -128,7 +143,7 @@ impl Matrix {
             // Writing to a string cannot fail.
             let _ = write!(table, "{:>8}", format!("{force}/{role}"));
         }
-        for action in Action::ALL {
+        for &action in &self.actions {
             let _ = write!(table, "\n{:<20}", format!("{action:?}"));
             for situation in all() {
                 let _ = write!(table, "{:>8}", self.of(action, situation));

@@ -70,7 +70,7 @@ fn draw_out(both: &Both, nexus: usize, action: Action, random: &mut Random) -> O
     let service_action_key = match action {
         // Mostly one's own key of this place, sometimes none.
         Action::Register | Action::RegisterIgnore if random.percent(75) => KEYS[nexus],
-        Action::Preempt if random.percent(70) => {
+        Action::Preempt | Action::PreemptAndAbort if random.percent(70) => {
             key_of(both, random.below(NEXUSES)).unwrap_or(0xD4)
         }
         _ => *random.of(&KEYS),

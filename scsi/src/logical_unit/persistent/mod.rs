@@ -131,6 +131,8 @@ impl Surroundings<'_> {
 pub(super) struct Effects {
     /// Attentions to establish, for every nexus that the registrant stood for.
     pub(super) attentions: Vec<(Registrant, Attention)>,
+    /// Attentions to establish for every nexus but those that the registrant stood for.
+    pub(super) attentions_but: Vec<(Registrant, Attention)>,
     /// Whose queued commands are aborted (PREEMPT AND ABORT).
     pub(super) aborted: Vec<Registrant>,
 }

@@ -57,7 +57,14 @@ pub(super) fn attend_release(
         (true, _) | (false, false) => kind.admits_registrants(),
         (false, true) => !kind.admits_registrants(),
     };
-    if heard {
-        effects.notify(persistent.others(by), RESERVATIONS_RELEASED);
+    if !heard {
+        return;
+    }
+    let others = persistent.others(by);
+    if around.has(Difference::ReleaseAttendsTheOthers) {
+        let but = others.map(|one| (one.clone(), RESERVATIONS_RELEASED));
+        effects.attentions_but.extend(but);
+    } else {
+        effects.notify(others, RESERVATIONS_RELEASED);
     }
 }
