@@ -9,6 +9,7 @@
 //! | [`arbitrate`] | take a disk, keep it, run a command while it is ours |
 //! | [`demo`] | the main job on an emulated disk |
 //! | [`contest`] | contenders and a target as processes, for the demo and the benches |
+//! | [`bench`] | how long a disk takes, and arbitration on it |
 //! | [`target`] | serve an emulated shared disk over iSCSI |
 //! | [`args`] | arguments as values: keys, types, durations, WWID prefixes |
 //! | [`exit`] | the exit codes, and how an answer of a disk becomes one with a message and a next step |
@@ -19,6 +20,7 @@
 mod arbitrate;
 mod args;
 mod audit;
+mod bench;
 mod clock;
 mod contest;
 mod demo;
@@ -78,6 +80,8 @@ enum Command {
     Disk(disk::Args),
     /// Take a disk, keep it, and run a command while it is ours
     Arbitrate(Box<arbitrate::Args>),
+    /// Measure a disk, arbitration on it, and failover
+    Bench(bench::Args),
     /// Serve an emulated shared disk over iSCSI
     Target(target::Args),
     /// The keeper of a command, between qctl and it
@@ -97,6 +101,7 @@ impl Command {
             Self::Demo(args) => args.run(context),
             Self::Disk(args) => args.run(context),
             Self::Arbitrate(args) => args.run(context),
+            Self::Bench(args) => args.run(context),
             Self::Target(args) => args.run(context),
             Self::Keeper(args) => args.run(),
             Self::Schema(args) => args.run(context),

@@ -13,6 +13,7 @@ macro_rules! schema {
 /// Every schema, by the name that documents carry (`schema: "NAME/1"`).
 const SCHEMAS: &[(&str, &str)] = &[
     schema!("arbitrate"),
+    schema!("bench"),
     schema!("common"),
     schema!("demo"),
     schema!("error"),

@@ -16,7 +16,7 @@ mod ending;
 mod printer;
 pub(crate) mod record;
 mod session;
-mod setup;
+pub(crate) mod setup;
 mod systemd;
 mod telling;
 pub(crate) mod timeline;

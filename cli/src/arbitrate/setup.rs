@@ -266,7 +266,7 @@ fn too_many_paths(disk: &Disk) -> Failure {
 
 /// Which protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub(super) enum ModeArg {
+pub(crate) enum ModeArg {
     /// Persistent reservations (SCSI-3, NVMe)
     Pr,
     /// SCSI-2 RESERVE and LUN reset
@@ -277,7 +277,7 @@ pub(super) enum ModeArg {
 
 /// A profile by its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct ProfileArg(pub(super) Profile);
+pub(crate) struct ProfileArg(pub(crate) Profile);
 
 impl std::str::FromStr for ProfileArg {
     type Err = String;

@@ -1,6 +1,6 @@
 //! One contender: a `qctl arbitrate` process, and what it tells.
 
-use super::Heard;
+use super::{Heard, Sent};
 use crate::arbitrate::command::leash::die_with_parent;
 use crate::arbitrate::record::Record;
 use nix::sys::signal::{Signal, kill};
@@ -29,6 +29,10 @@ pub(crate) struct Role<'a> {
     pub(crate) cluster: &'a str,
     /// The files of a host of its own; none: those of this host.
     pub(crate) host_files: Option<&'a Path>,
+    /// Options beside these.
+    pub(crate) options: &'a [String],
+    /// Tell of every command that it sends, too.
+    pub(crate) trace: bool,
 }
 
 /// A running contender.
@@ -42,23 +46,35 @@ impl Contender {
         let node = role.node;
         let mut command = Command::new("/proc/self/exe");
         command.arg("--json");
+        if role.trace {
+            command.arg("--trace");
+        }
         command
             .args(["arbitrate", "--wait"])
             .arg(format!("--cluster={}", role.cluster))
             .arg(format!("--node={node}"))
             .arg(format!("--profile={}", role.profile))
             .arg(format!("--mode={}", role.mode))
+            .args(role.options)
             .arg(role.disk)
             .env("QCTL_INITIATOR", role.initiator)
             .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stdout(Stdio::piped());
         if let Some(directory) = role.host_files {
             command.arg("--host-files").arg(directory);
         }
+        command.stderr(if role.trace {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
         die_with_parent(&mut command);
         let mut process = command.spawn()?;
+        if let Some(stderr) = process.stderr.take() {
+            let heard = heard.clone();
+            std::thread::spawn(move || hear_commands(node, stderr, &heard));
+        }
         let stdout = process.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let heard = heard.clone();
         std::thread::spawn(move || {
@@ -71,6 +87,11 @@ impl Contender {
     /// Which of the contest's processes it is.
     pub(crate) const fn life(&self) -> u32 {
         self.life
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Sends a signal.
@@ -100,6 +121,18 @@ fn hear_events(stdout: impl Read, heard: &SyncSender<Heard>) {
             Ok(record) => heard.send(Heard::Event(Box::new(record))).is_ok(),
             Err(_) => true,
         }
+    });
+}
+
+/// The lines of `--trace`.
+fn hear_commands(node: u8, stderr: impl Read, heard: &SyncSender<Heard>) {
+    each_line(stderr, |line| {
+        // "NAME: cdb 00 ..."; what it carries is indented, and below.
+        let sent = match line.contains(": cdb 00 ") {
+            true => Sent::TestUnitReady,
+            false => Sent::Other,
+        };
+        line.starts_with(' ') || heard.send(Heard::Sent(node, sent)).is_ok()
     });
 }
 

@@ -38,10 +38,21 @@ const HEARD_MAX: usize = 4096;
 pub(crate) enum Heard {
     /// A contender's event.
     Event(Box<Record>),
+    /// A contender has sent something to the disk (it runs with `--trace`).
+    Sent(u8, Sent),
     /// It prints nothing more: this life of this node has ended.
     Silent(u8, u32),
     /// The operator wants to stop.
     Interrupted,
+}
+
+/// What was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sent {
+    /// TEST UNIT READY: SCSI-2 polls with it.
+    TestUnitReady,
+    /// Any other command, or a reset.
+    Other,
 }
 
 /// The inbox of all contenders.

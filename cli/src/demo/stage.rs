@@ -135,6 +135,8 @@ impl<'a> Stage<'a> {
             mode: "pr",
             cluster: "demo",
             host_files: Some(&files),
+            options: &[],
+            trace: false,
         })?;
         *self.slot(node) = Some(contender);
         if self.started.insert(node) {
@@ -294,7 +296,7 @@ impl<'a> Stage<'a> {
                 self.played.records.push((**record).clone());
                 Ok(())
             }
-            Heard::Silent(..) => Ok(()),
+            Heard::Sent(..) | Heard::Silent(..) => Ok(()),
             Heard::Interrupted => Err(Cut::Interrupted),
         }
     }
