@@ -8,6 +8,8 @@
 
 #[path = "support/lateness.rs"]
 mod lateness;
+#[path = "arbitrate/quorum_log.rs"]
+mod quorum_log;
 
 use lateness::{in_time, witness};
 use nix::sys::signal::{Signal, kill};

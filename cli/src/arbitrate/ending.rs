@@ -24,13 +24,16 @@ pub(super) struct Ending<'a> {
     pub(super) left: bool,
     /// The watchdog that was asked for could not be had.
     pub(super) watchdog: Option<&'a str>,
+    /// The quorum log could not be used.
+    pub(super) log: Option<Failure>,
     /// Why the command could not be started.
     pub(super) not_started: Option<i32>,
 }
 
 impl Ending<'_> {
     /// The code, or the failure with its message.
-    pub(super) fn verdict(&self) -> Result<Exit, Failure> {
+    pub(super) fn verdict(mut self) -> Result<Exit, Failure> {
+        let log = self.log.take();
         let Some(stopped) = self.stopped else {
             return Err(if self.left {
                 self.gone()
@@ -57,7 +60,11 @@ impl Ending<'_> {
                 "stopped before the disk was ours: the command never ran",
                 "nothing: it was asked to stop",
             )),
-            Stopped::Withdrawn | Stopped::Parked => Ok(Exit::Done),
+            Stopped::Released { .. } | Stopped::Parked | Stopped::Withdrawn if log.is_some() => {
+                Err(log.expect("it is there"))
+            }
+            Stopped::Withdrawn => Ok(Exit::Done),
+            Stopped::Parked => self.released(true),
             Stopped::Released { confirmed } => self.released(*confirmed),
         }
     }
@@ -205,10 +212,11 @@ mod tests {
             left: false,
             watchdog: None,
             not_started: None,
+            log: None,
         }
     }
 
-    fn code(ending: &Ending<'_>) -> u8 {
+    fn code(ending: Ending<'_>) -> u8 {
         match ending.verdict() {
             Ok(exit) => exit.code(),
             Err(failure) => failure.exit.code(),
@@ -225,6 +233,7 @@ mod tests {
             (Stopped::Released { confirmed: true }, 0),
             (Stopped::Released { confirmed: false }, 112),
             (Stopped::Withdrawn, 0),
+            (Stopped::Parked, 0),
             (Stopped::NotTaken { holder: None }, 24),
             (Stopped::Deposed { holder: None }, 106),
             (Stopped::SelfStop { age }, 106),
@@ -236,9 +245,9 @@ mod tests {
                 held: false,
                 ..ending(Some(&stopped))
             };
-            assert_eq!(code(&ending), expected, "{stopped:?}");
+            assert_eq!(code(ending), expected, "{stopped:?}");
         }
-        assert_eq!(code(&ending(None)), Exit::Lost.code());
+        assert_eq!(code(ending(None)), Exit::Lost.code());
     }
 
     #[test]
@@ -248,14 +257,14 @@ mod tests {
             Stopped::Refused(Refused::NoAptpl),
             Stopped::Refused(Refused::NoPath(String::new())),
         ] {
-            assert_eq!(code(&ending(Some(&stopped))), 106, "{stopped:?}");
+            assert_eq!(code(ending(Some(&stopped))), 106, "{stopped:?}");
         }
     }
 
     #[test]
     fn with_a_command_its_status_counts_unless_the_disk_was_lost_or_never_owned() {
         let with = |stopped: &Stopped, status| {
-            code(&Ending {
+            code(Ending {
                 had_command: true,
                 status,
                 ..ending(Some(stopped))

@@ -6,6 +6,7 @@
 //! | [`drain`] | what this host has written to the disk before is written, or given up, before the start |
 //! | [`session`] | the main loop: the arbiter's notices, signals, the command |
 //! | [`command`] | the command and its keeper, which ends it when it must |
+//! | [`quorum_log`] | the log that the owner claims and parks in (`--log`) |
 //! | [`record`], [`telling`] | events as values |
 //! | [`timeline`], [`printer`] | events as lines, on a thread of their own |
 //! | [`systemd`] | what a service manager is told |
@@ -14,6 +15,7 @@ pub(crate) mod command;
 mod drain;
 mod ending;
 mod printer;
+mod quorum_log;
 pub(crate) mod record;
 mod session;
 pub(crate) mod setup;
@@ -34,12 +36,15 @@ use std::time::Duration;
 Examples:
   qctl arbitrate /dev/disk/by-id/wwn-0x5000c500a1b2c3d4              take it and keep it; Ctrl-C gives it back
   qctl arbitrate --wait /dev/sdb -- /usr/local/bin/db-server         run a server on whichever node owns the disk
+  qctl arbitrate --wait --log disk /dev/sdb -- db-server             the same, with a log on the disk: the next node
+                                                                     takes it without a wait
   qctl arbitrate --wait=30s --profile fast emu:/tmp/q?nexus=a -- sleep 60  try it on an emulated disk
 
-CMD finds QCTL_DISK and QCTL_KEY in its environment and runs in its own process group. Started from a terminal
-it has that terminal: ^C reaches CMD and not qctl, and ^Z does not suspend it, for an owner that stands still is
-of no use. It and everything it started end with qctl, even when qctl is killed; when the disk is lost they get
-TERM, and KILL after the grace, before another node can be the owner. When CMD ends, the disk is released.
+CMD finds QCTL_DISK, QCTL_KEY and, with --log, QCTL_EPOCH in its environment and runs in its own process group.
+Started from a terminal it has that terminal: ^C reaches CMD and not qctl, and ^Z does not suspend it, for an owner
+that stands still is of no use. It and everything it started end with qctl, even when qctl is killed; when the disk
+is lost they get TERM, and KILL after the grace, before another node can be the owner. When CMD ends, the disk is
+released; with --log it is parked.
 
 Ends with 0 after a clean stop, 24 if another holds the disk, 106 if it was the owner and lost it, 113 if the
 disk belongs to another cluster; with CMD, with CMD's status (128 + n on a signal), unless the disk was lost
@@ -77,6 +82,11 @@ pub(crate) struct Args {
     /// Remove the registrations of another cluster, and take its disk
     #[arg(long)]
     evict_foreign: bool,
+    /// The quorum log: `disk` for one on the disk itself, or a file or block device (`qctl log create` makes one).
+    /// The owner claims its next epoch before CMD starts. At a clean stop the disk is not released but parked in the
+    /// log: still held, and taken by the next node at once
+    #[arg(long, value_name = "WHERE")]
+    log: Option<quorum_log::Where>,
     /// Between TERM and KILL when CMD is stopped. When the disk is lost, never longer than the times allow
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = crate::args::duration)]
     grace: Duration,

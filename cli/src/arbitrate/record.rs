@@ -159,6 +159,26 @@ pub(crate) enum What {
         /// How old the proof is.
         age_ms: f64,
     },
+    /// An epoch was begun on the quorum log.
+    LogClaimed {
+        /// It.
+        epoch: u64,
+        /// The last record that the log's checkpoint covers.
+        checkpoint_lsn: String,
+        /// Records behind it.
+        records: u64,
+        /// The record that comes next.
+        next_lsn: String,
+        /// What was found and did no harm.
+        notes: Vec<String>,
+    },
+    /// The mark of a hand-over was sent to the log.
+    LogParked {
+        /// The epoch that it ends.
+        epoch: u64,
+        /// Why nobody knows whether it arrived.
+        error: Option<String>,
+    },
     /// A registration was removed.
     Removed {
         /// It.
@@ -432,6 +452,21 @@ mod tests {
             What::Held { key: Some(key()) },
             What::Owner { key: None },
             What::Defended { age_ms: 1.25 },
+            What::LogClaimed {
+                epoch: 7,
+                checkpoint_lsn: "12".to_owned(),
+                records: 3,
+                next_lsn: "16".to_owned(),
+                notes: vec![text()],
+            },
+            What::LogParked {
+                epoch: 7,
+                error: Some(text()),
+            },
+            What::LogParked {
+                epoch: 7,
+                error: None,
+            },
             What::Removed {
                 registration: registration(),
                 foreign: false,

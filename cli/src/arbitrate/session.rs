@@ -19,6 +19,7 @@ use super::command::leash::unblock_signals;
 use super::command::{Fate, Job, Kept, Report, UNPROVED};
 use super::ending::Ending;
 use super::printer::Printer;
+use super::quorum_log::{self, Claim, OwnedLog, Place};
 use super::record::{Record, What, ms};
 use super::setup::Setup;
 use super::systemd::ServiceManager;
@@ -31,8 +32,10 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use quorum::arbiter::{Arbiter, Happening, LockError, Notice, Settings, StartError};
+use quorum::log::LogError;
 use quorum_core::arbitration::{ClusterTag, Event, Stopped};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -55,6 +58,10 @@ enum Heard {
     Signal(Signal),
     /// The command.
     Command(Fate),
+    /// The quorum log was claimed, or could not be.
+    Log(Result<Claim, LogError>),
+    /// The mark of a hand-over was sent to it.
+    Parked(Result<(), qlog::WriteError>),
     /// The command of `--then` has ended.
     Then(String),
 }
@@ -87,6 +94,12 @@ struct Session<'a> {
     /// What the times allow for stopping.
     stop_time: Duration,
     phase: Phase,
+    /// Where the quorum log is, if there is to be one.
+    log: Option<Place>,
+    /// It, once it is claimed.
+    claimed: Option<Arc<OwnedLog>>,
+    /// The disk is ours as far as the arbiter is concerned; the log may still be missing.
+    is_owner: bool,
     command: Option<Kept>,
     arbiter_over: bool,
     /// When the keeper has to be gone, and the command with it.
@@ -112,6 +125,7 @@ struct Past {
     /// Asked to stop again while the disk was being given back.
     left: bool,
     watchdog: Option<String>,
+    log: Option<Failure>,
 }
 
 /// Runs until the arbiter has ended and nothing of the command is left.
@@ -125,8 +139,11 @@ pub(super) fn run(
     let (heard_in, heard) = sync_channel(INBOX_MAX);
     let Settings { config, .. } = &setup.settings;
     let (cluster, node, times) = (config.cluster, config.node.0, config.times);
-    let arbiter =
-        Arbiter::start(setup.paths, setup.settings).map_err(|error| not_started(&error))?;
+    let arbiter = match &setup.log {
+        Some(log) => Arbiter::start_with_log(setup.paths, log.reader(), setup.settings),
+        None => Arbiter::start(setup.paths, setup.settings),
+    }
+    .map_err(|error| not_started(&error))?;
     let quiet = Output::new(context.global.json, context.global.color);
     let output = std::mem::replace(&mut context.output, quiet);
     let mut session = Session {
@@ -139,6 +156,9 @@ pub(super) fn run(
         loss_grace: setup.loss_grace,
         stop_time: times.stop_time,
         phase: Phase::Contending,
+        log: setup.log,
+        claimed: None,
+        is_owner: false,
         command: None,
         arbiter_over: false,
         kill_keeper_at: None,
@@ -232,6 +252,9 @@ impl Session<'_> {
             }
             Heard::Signal(signal) => self.signalled(signal),
             Heard::Command(fate) => self.command_did(fate),
+            Heard::Log(Ok(claim)) => self.log_claimed(claim),
+            Heard::Log(Err(error)) => self.log_failed(&error),
+            Heard::Parked(sent) => self.log_parked(sent),
             Heard::Then(text) => self.print(What::Remark { text }),
         }
     }
@@ -243,8 +266,14 @@ impl Session<'_> {
             Happening::Arbitration(Event::Held { .. }) => {
                 self.past.held = true;
                 self.past.clean_rounds += 1;
+                self.claim_log();
             }
-            Happening::Arbitration(Event::Owner { .. }) => self.owner(),
+            // A new term of the same owner: its log begins an epoch too.
+            Happening::Arbitration(Event::Retaken { .. }) => self.claim_log(),
+            Happening::Arbitration(Event::Owner { .. }) => {
+                self.is_owner = true;
+                self.owner();
+            }
             Happening::Arbitration(Event::Defended { .. }) => {
                 self.past.clean_rounds += 1;
                 self.manager.defended();
@@ -257,10 +286,7 @@ impl Session<'_> {
                 match why {
                     Stopped::Deposed { .. } | Stopped::SelfStop { .. } => self.lost(),
                     // Whoever has held the disk and stops without giving it back has lost it.
-                    Stopped::NotTaken { .. }
-                    | Stopped::Refused(_)
-                    | Stopped::Parked
-                    | Stopped::Withdrawn
+                    Stopped::NotTaken { .. } | Stopped::Refused(_) | Stopped::Withdrawn
                         if self.past.held =>
                     {
                         self.lost();
@@ -285,9 +311,67 @@ impl Session<'_> {
         }
     }
 
+    /// From `Held` on the log may be read, and is the owner's.
+    fn claim_log(&mut self) {
+        self.claimed = None;
+        let (Some(log), Some(ownership)) = (&self.log, self.arbiter.ownership()) else {
+            return;
+        };
+        let heard = self.heard_in.clone();
+        log.claim(ownership, move |claimed| {
+            let _loop_is_over = heard.send(Heard::Log(claimed));
+        });
+    }
+
+    fn log_claimed(&mut self, claim: Claim) {
+        self.print(What::LogClaimed {
+            epoch: claim.log.epoch().0,
+            checkpoint_lsn: claim.checkpoint.to_string(),
+            records: claim.records,
+            next_lsn: claim.next.to_string(),
+            notes: claim.notes,
+        });
+        self.arbiter.claimed(claim.log.incarnation());
+        self.claimed = Some(claim.log);
+        if self.is_owner {
+            self.owner();
+        }
+    }
+
+    /// An owner that was told to have a log does not run without one.
+    fn log_failed(&mut self, error: &LogError) {
+        if matches!(error, LogError::Fenced(_)) || !self.is_proved() {
+            // The arbiter says what became of the disk.
+            return;
+        }
+        if let Some(place) = &self.args.log {
+            self.past.log = Some(quorum_log::failure(place, &self.args.disk, error));
+        }
+        self.print(What::Remark {
+            text: format!("the quorum log cannot be used: {error}"),
+        });
+        match &self.command {
+            Some(command) => {
+                command.stop(self.grace);
+                self.phase = Phase::Stopping;
+                self.kill_keeper_at = Some(clock::since_boot() + self.grace + KEEPER_LATE);
+            }
+            None => self.release(),
+        }
+    }
+
+    /// Sending the mark was the point of no return, whatever came of it.
+    fn log_parked(&mut self, sent: Result<(), qlog::WriteError>) {
+        let epoch = self.claimed.take().map_or(0, |log| log.epoch().0);
+        let error = sent.err().map(|error| error.to_string());
+        self.print(What::LogParked { epoch, error });
+        self.arbiter.park();
+    }
+
     /// Whatever the disk cannot fence may start.
     fn owner(&mut self) {
-        if self.phase != Phase::Contending {
+        let log_is_missing = self.log.is_some() && self.claimed.is_none();
+        if self.phase != Phase::Contending || log_is_missing {
             return;
         }
         // The news may have waited; the proof may have run out since.
@@ -368,6 +452,8 @@ impl Session<'_> {
             .ownership()
             .and_then(|ownership| ownership.key());
         environment.extend(key.map(|key| ("QCTL_KEY", key.to_string())));
+        let epoch = self.claimed.as_ref().map(|log| log.epoch());
+        environment.extend(epoch.map(|epoch| ("QCTL_EPOCH", epoch.to_string())));
         environment
     }
 
@@ -474,7 +560,14 @@ impl Session<'_> {
         self.count_owned_time();
         self.manager.status("giving the disk back");
         self.manager.stopping(Duration::from_secs(5));
-        self.arbiter.release();
+        // A disk with a log is not released: it is parked, so that the next node need not wait.
+        let Some(log) = self.claimed.clone() else {
+            return self.arbiter.release();
+        };
+        let heard = self.heard_in.clone();
+        quorum_log::park(log, move |sent| {
+            let _loop_is_over = heard.send(Heard::Parked(sent));
+        });
     }
 
     /// The disk is not ours any more, or nobody can tell.
@@ -529,6 +622,7 @@ impl Session<'_> {
             left: self.past.left,
             watchdog: self.past.watchdog.as_deref(),
             not_started: self.past.not_started,
+            log: self.past.log.take(),
         };
         let verdict = ending.verdict();
         let code = match &verdict {

@@ -1,5 +1,6 @@
 //! From arguments to what an arbiter starts with: the disk opened, the protocol chosen, the names found.
 
+use super::quorum_log::Place;
 use super::record::{What, ms};
 use super::{Args, drain};
 use crate::Context;
@@ -23,6 +24,8 @@ pub(super) struct Setup {
     pub(super) paths: Vec<Box<dyn Reservations>>,
     /// For the arbiter.
     pub(super) settings: Settings,
+    /// The quorum log.
+    pub(super) log: Option<Place>,
     /// The first event.
     pub(super) started: What,
     /// What the user should know before.
@@ -59,6 +62,11 @@ pub(super) fn setup(args: &Args, context: &Context) -> Result<Setup, Failure> {
             node
         }
     };
+    let log = args
+        .log
+        .as_ref()
+        .map(|place| Place::new(place, &mut disk, &args.cluster, node.0, times.command_bound))
+        .transpose()?;
     let count = u16::try_from(disk.paths.len()).map_err(|_| too_many_paths(&disk))?;
     let mut config = Config::new(mode, &args.cluster, node, times);
     config.paths = count;
@@ -82,6 +90,7 @@ pub(super) fn setup(args: &Args, context: &Context) -> Result<Setup, Failure> {
     Ok(Setup {
         started: started(args, &disk, &settings, mode, &why),
         settings,
+        log,
         remarks,
         grace: args.grace,
         loss_grace: args.grace.min(times.stop_time / 2),
@@ -145,7 +154,7 @@ fn policy(args: &Args) -> Policy {
         accept_no_aptpl: args.accept_no_aptpl,
         evict_foreign: args.evict_foreign,
         others_are_down: false,
-        has_log: false,
+        has_log: args.log.is_some(),
     }
 }
 

@@ -81,6 +81,8 @@ fn label(what: &What) -> Option<(&'static str, Style)> {
         What::Barrier { .. } => ("barrier", PLAIN),
         What::Held { .. } => ("held", GOOD),
         What::Owner { .. } => ("OWNER", GOOD.bold()),
+        What::LogClaimed { .. } => ("log", GOOD),
+        What::LogParked { error, .. } => ("parked", if error.is_none() { GOOD } else { WARN }),
         What::Removed { foreign, .. } => ("removed", if *foreign { WARN } else { PLAIN }),
         What::Contested { .. } => ("CONTESTED", BAD),
         What::Crowded { .. } => ("crowded", WARN),
@@ -241,6 +243,27 @@ fn words(what: &What) -> String {
                 span(*at_most_ms)
             )
         }
+        What::LogClaimed {
+            epoch,
+            records,
+            notes,
+            ..
+        } => {
+            let mut words =
+                format!("epoch {epoch} begins; {records} records behind the checkpoint");
+            for note in notes {
+                words.push('\n');
+                words.push_str(note);
+            }
+            words
+        }
+        What::LogParked { epoch, error: None } => {
+            format!("epoch {epoch} is over; the next node takes the disk without a wait")
+        }
+        What::LogParked {
+            epoch,
+            error: Some(why),
+        } => format!("epoch {epoch} is over; the mark may be in the log or not: {why}"),
         What::Retaken { key } => format!("the disk lost power; it is ours again under key {key}"),
         What::Path { path, usable: true } => format!("path {path} can be used"),
         What::Path {
