@@ -35,6 +35,9 @@ mod ids;
 pub mod inspect;
 mod layout;
 mod log;
+#[cfg(feature = "pieces")]
+#[doc(hidden)]
+pub mod pieces;
 mod recover;
 mod salvage;
 mod segment;
