@@ -17,7 +17,7 @@
 
 use crate::arbiter::{Fenced, Ownership, now};
 use qlog::Storage;
-use scsi::device::{Completion, Data, Device};
+use scsi::device::{Companion, Completion, Data, Device};
 use scsi::wire::capacity::{ALLOCATION_LENGTH_16, Capacity16};
 use scsi::wire::cdb::{Access, BlockRange, Command};
 use scsi::wire::status::Status;
@@ -96,6 +96,14 @@ impl Lun {
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Every thread that sends its commands has this with it until the last one is back: for a log on the nexus of an
+    /// arbiter, [`crate::arbiter::Arbiter::companion`], so that no other arbiter has the nexus while a write of this
+    /// one is under way.
+    pub fn accompany(&self, with: Companion) {
+        let mut device = (self.shared.device.lock()).unwrap_or_else(PoisonError::into_inner);
+        device.accompany(with);
     }
 
     /// For looking, by anybody.

@@ -77,7 +77,7 @@ use minder::Minder;
 use path::Path;
 use quorum_core::arbitration::{Arbitration, Config, PathId, Stopped};
 use realtime::STACK_BYTES;
-use scsi::reservations::Reservations;
+use scsi::reservations::{Companion, Reservations};
 use self_stop::Tenure;
 use serials::Serials;
 use std::collections::BTreeSet;
@@ -319,6 +319,14 @@ impl Arbiter {
     /// When there is no descriptor to be had.
     pub fn lock_descriptors(&self) -> std::io::Result<Vec<OwnedFd>> {
         self.locks.iter().map(NexusLock::descriptor).collect()
+    }
+
+    /// For the threads of every other device by which commands are sent on these nexuses, such as the log's
+    /// ([`crate::lun::Lun::accompany`]): they are urgent, and the locks are kept until their last command is back,
+    /// though this arbiter has ended before.
+    #[must_use]
+    pub fn companion(&self) -> Companion {
+        path::companion(&self.locks)
     }
 
     /// Waits for the end; why it came. `None` when the driver itself broke.

@@ -16,7 +16,7 @@ use super::realtime::{STACK_BYTES, make_thread_urgent};
 use quorum_core::Instant;
 use quorum_core::arbitration::{CommandId, Input, PathId};
 use scsi::reservation::{Answer, Exchange, Uncertainty, Unsent, Verb};
-use scsi::reservations::Reservations;
+use scsi::reservations::{Companion, Reservations};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -207,6 +207,16 @@ fn not_sent(id: CommandId, why: Unsent) -> Input {
     }
 }
 
+/// Makes a thread urgent, and has it keep the locks for as long as it lives.
+pub(super) fn companion(locks: &Arc<Vec<NexusLock>>) -> Companion {
+    let locks = Arc::clone(locks);
+    Arc::new(move || {
+        // The driver's own refusal says it for all threads.
+        let _said_by_the_driver = make_thread_urgent();
+        Box::new(Arc::clone(&locks))
+    })
+}
+
 /// The path's thread.
 fn work(
     path: PathId,
@@ -218,11 +228,7 @@ fn work(
 ) {
     // The driver's own refusal says it for all threads.
     let _said_by_the_driver = make_thread_urgent();
-    let locks = Arc::clone(locks);
-    reservations.accompany(Arc::new(move || {
-        let _said_by_the_driver = make_thread_urgent();
-        Box::new(Arc::clone(&locks))
-    }));
+    reservations.accompany(companion(locks));
     while let Ok(order) = orders.recv() {
         let sent_at = now();
         let exchange = reservations.perform(&order.verb, order.bound);

@@ -18,6 +18,8 @@ use crate::reservation::{ResetScope, Unsent};
 use crate::wire::cdb::Cdb;
 use crate::wire::sense::Sense;
 use crate::wire::status::Status;
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The data phase of a command.
@@ -70,6 +72,10 @@ pub enum ResetError {
     Device(#[from] DeviceError),
 }
 
+/// Made on each thread that sends commands, and dropped when that thread has ended: a priority that is set, a lock
+/// that is held for as long as a command may still be under way.
+pub type Companion = Arc<dyn Fn() -> Box<dyn Any> + Send + Sync>;
+
 /// A device that executes commands on one nexus.
 pub trait Device: Send {
     /// Executes one command, and returns within `bound`.
@@ -102,6 +108,12 @@ pub trait Device: Send {
         let _ = bound;
         Err(ResetError::Unsupported)
     }
+
+    /// Every thread of its own that sends commands has this with it, from its next command on. Without threads of
+    /// its own there is nothing to do: the caller's is the caller's.
+    fn accompany(&mut self, with: Companion) {
+        drop(with);
+    }
 }
 
 impl<T: Device + ?Sized> Device for Box<T> {
@@ -125,5 +137,9 @@ impl<T: Device + ?Sized> Device for Box<T> {
 
     fn clear_task_set(&mut self, bound: Duration) -> Result<(), ResetError> {
         (**self).clear_task_set(bound)
+    }
+
+    fn accompany(&mut self, with: Companion) {
+        (**self).accompany(with);
     }
 }

@@ -5,16 +5,11 @@
 
 pub mod over_device;
 
+pub use crate::device::Companion;
 pub use over_device::OverDevice;
 
 use crate::reservation::{Capabilities, Exchange, Verb};
-use std::any::Any;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// Made on each thread that performs verbs, and dropped when that thread has ended: a priority that is set, a
-/// lock that is held for as long as a command may still be under way.
-pub type Companion = Arc<dyn Fn() -> Box<dyn Any> + Send + Sync>;
 
 /// One way (one nexus) to one disk.
 ///

@@ -1,7 +1,7 @@
 //! A device behind the caller's bound.
 
 use super::worker::{Called, StartError, Worker};
-use crate::device::{Completion, Data, Device, DeviceError, ResetError};
+use crate::device::{Companion, Completion, Data, Device, DeviceError, ResetError};
 use crate::reservation::{ResetScope, Unsent};
 use crate::wire::cdb::Cdb;
 use std::convert::Infallible;
@@ -114,5 +114,9 @@ impl Device for BoundedDevice {
 
     fn clear_task_set(&mut self, bound: Duration) -> Result<(), ResetError> {
         self.reset_by(bound, move |device| device.clear_task_set(bound))
+    }
+
+    fn accompany(&mut self, with: Companion) {
+        self.worker.accompany(with);
     }
 }

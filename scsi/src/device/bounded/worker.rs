@@ -1,6 +1,6 @@
 //! A thread that owns a value and performs jobs on it, one at a time.
 
-use crate::reservations::Companion;
+use crate::device::Companion;
 use std::any::Any;
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
