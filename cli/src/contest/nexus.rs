@@ -1,9 +1,11 @@
-//! Plain reads and writes of the first block through one nexus: a stranger's, or that of a node whose process
+//! Plain reads and writes of one block through one nexus: a stranger's, or that of a node whose process
 //! has ended.
 //!
 //! A session under an arbiter's own identifier ends the arbiter's session (RFC 7143 6.3.5), so the nexus of a
 //! living contender is never borrowed.
 
+use qlog::Root;
+use quorum::lun::Lun;
 use scsi::device::{Completion, Data, Device, DeviceError};
 use scsi::disk::{Options, Purpose};
 use scsi::reservation::{Answer, PersistentState, Reply, Verb};
@@ -18,6 +20,9 @@ const BOUND: Duration = Duration::from_secs(5);
 
 /// A unit attention may precede each command; no nexus has more waiting.
 const ATTENTIONS_MAX: usize = 8;
+
+/// In the place that a quorum log on the disk leaves free (qlog/FORMAT.md, "scratch").
+const LBA: u64 = 64;
 
 /// The emulated target's blocks.
 const BLOCK_BYTES: usize = 512;
@@ -54,13 +59,13 @@ impl Nexus {
         Ok(Self { device, verbs })
     }
 
-    /// Writes the first block; how the disk answered.
+    /// Writes the block; how the disk answered.
     pub(crate) fn write(&mut self, text: &str) -> io::Result<Status> {
         let mut block = [0; BLOCK_BYTES];
         let length = text.len().min(block.len());
         block[..length].copy_from_slice(&text.as_bytes()[..length]);
         let command = Command::Write {
-            range: BlockRange::new(0, 1),
+            range: BlockRange::new(LBA, 1),
             access: Access::FUA,
         };
         self.execute(command, |device, cdb| {
@@ -68,11 +73,11 @@ impl Nexus {
         })
     }
 
-    /// Reads the text in the first block.
+    /// Reads the text in the block.
     pub(crate) fn read(&mut self) -> io::Result<String> {
         let mut block = [0; BLOCK_BYTES];
         let command = Command::Read {
-            range: BlockRange::new(0, 1),
+            range: BlockRange::new(LBA, 1),
             access: Access::FUA,
         };
         let status = self.execute(command, |device, cdb| {
@@ -92,6 +97,12 @@ impl Nexus {
             return Ok(state);
         }
         Err(io::Error::other(format!("READ STATE: {answer:?}")))
+    }
+
+    /// What the newest superblock of the log on the disk says. The nexus is of no use for plain commands afterwards.
+    pub(crate) fn log(self) -> io::Result<Root> {
+        let lun = Lun::open(self.device, BOUND)?;
+        qlog::peek(&lun.reader()).map_err(io::Error::other)
     }
 
     fn execute(

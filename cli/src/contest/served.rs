@@ -4,6 +4,8 @@ use crate::arbitrate::command::leash::die_with_parent;
 use crate::exit::{Exit, Failure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use qlog::storage::FileStorage;
+use qlog::{Cluster, Format, Storage};
 use serde_json::Value;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -11,6 +13,10 @@ use std::process::{Child, Command, Stdio};
 
 /// The one line that it prints.
 const LINE_MAX: u64 = 1 << 16;
+
+/// The disk.
+const FILE: &str = "disk";
+const DISK_BYTES: u64 = 8 << 20;
 
 /// A target that is served.
 pub(crate) struct Served {
@@ -31,12 +37,25 @@ impl Served {
         Self::spawn(folder).map_err(|error| cannot(error.to_string()))
     }
 
+    /// Serves a new disk in `folder` with a quorum log of this cluster on it.
+    pub(crate) fn with_log(folder: &Path, cluster: &str) -> Result<Self, Failure> {
+        create_log(&folder.join(FILE), cluster).map_err(|why| {
+            Failure::new(
+                Exit::CannotOpen,
+                format!("a log could not be made in {}: {why}", folder.display()),
+                "see that TMPDIR is writable and has 8 MiB to spare",
+            )
+        })?;
+        Self::start(folder)
+    }
+
     fn spawn(folder: &Path) -> io::Result<Self> {
         let mut command = Command::new("/proc/self/exe");
         command
-            .args(["--json", "target", "serve", "--size=8MiB"])
+            .args(["--json", "target", "serve"])
+            .arg(format!("--size={}MiB", DISK_BYTES >> 20))
             .arg("--listen=127.0.0.1:0")
-            .arg(format!("--file={}", folder.join("disk").display()))
+            .arg(format!("--file={}", folder.join(FILE).display()))
             .env_remove("QCTL_CHAP_FILE")
             .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
@@ -63,6 +82,17 @@ impl Served {
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
+}
+
+fn create_log(file: &Path, cluster: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let storage = FileStorage::create(file, DISK_BYTES)?;
+    let format = Format::for_region(DISK_BYTES, storage.block_bytes())?;
+    let cluster = Cluster {
+        name: cluster.to_owned(),
+        times: Vec::new(),
+    };
+    qlog::create(&storage, format, cluster, &mut |_done| {})?;
+    Ok(())
 }
 
 /// It ends with the contest.

@@ -3,9 +3,9 @@
 //! ```text
 //!   1  three nodes contend            ─► one owns the disk; a stranger's write is refused
 //!   2  SIGKILL to the owner           ─► another owns it; a late write over the dead one's nexus is refused
-//!   3  SIGTERM to that one            ─► it gives the disk back, and a third owns it
+//!   3  SIGTERM to that one            ─► it parks in the log on the disk, and a third owns it
 //!   4  SIGSTOP to that one, SIGCONT   ─► a fourth term; who comes back notices, stands down, has written nothing
-//!   5  SIGTERM to all                 ─► the disk is free, and nobody is registered
+//!   5  SIGTERM to all                 ─► the disk is parked; its log has an epoch for each owner
 //! ```
 //!
 //! Who has left the stage is started again as a new process, so that there are always two who wait.
@@ -20,6 +20,7 @@ use crate::contest::phases::Phases;
 use crate::contest::served::Served;
 use crate::exit::{Exit, Failure};
 use nix::sys::signal::Signal;
+use qlog::Root;
 use quorum_core::times::Profile;
 use scsi::reservation::PersistentState;
 use scsi::wire::status::Status;
@@ -27,6 +28,9 @@ use std::time::Duration;
 
 /// How many nodes play.
 pub(super) const NODES: u8 = 3;
+
+/// Their cluster.
+pub(super) const CLUSTER: &str = "demo";
 
 /// How long an owner is watched.
 const ACT: Duration = Duration::from_millis(1200);
@@ -68,6 +72,8 @@ pub(super) struct Played {
     pub(super) takeovers: Vec<Phases>,
     /// The exit codes of the nodes that were asked to stop.
     pub(super) codes: Vec<(u8, Option<i32>)>,
+    /// What the log on the disk says in the end.
+    pub(super) log: Option<Root>,
     /// The disk in the end.
     pub(super) left: Option<PersistentState>,
     /// The play was cut short, and why.
@@ -97,7 +103,7 @@ pub(super) fn play(profile: Profile, context: &mut Context) -> Result<Played, Fa
     // Before any other thread, and before any process that would inherit another mask.
     let contest = Contest::new();
     let folder = Folder::new("demo")?;
-    let target = Served::start(folder.path())?;
+    let target = Served::with_log(folder.path(), CLUSTER)?;
     let mut stage = Stage::new(context, contest, &folder, &target, profile);
     let acts = acts(&mut stage, profile);
     stage.print_all()?;
@@ -124,7 +130,7 @@ fn acts(stage: &mut Stage<'_>, profile: Profile) -> Result<(), Cut> {
     })?;
     let first = contend(stage)?;
     let second = kill(stage, first)?;
-    let third = give_back(stage, second)?;
+    let third = park(stage, second)?;
     let fourth = pause(stage, third)?;
     end(stage, fourth)
 }
@@ -157,9 +163,9 @@ fn kill(stage: &mut Stage<'_>, owner: u8) -> Result<u8, Cut> {
     Ok(next)
 }
 
-fn give_back(stage: &mut Stage<'_>, owner: u8) -> Result<u8, Cut> {
+fn park(stage: &mut Stage<'_>, owner: u8) -> Result<u8, Cut> {
     stage.act(&format!(
-        "Node {owner} is asked to stop, and gives the disk back."
+        "Node {owner} is asked to stop: it parks, and whoever reads that takes the disk without a wait."
     ))?;
     stage.stop(owner)?;
     let next = stage.until_owner()?;
@@ -198,5 +204,6 @@ fn end(stage: &mut Stage<'_>, owner: u8) -> Result<(), Cut> {
     let mut stranger = stage.stranger()?;
     stage.played.writes.reads = Some(stranger.read()?);
     stage.played.left = Some(stranger.state()?);
+    stage.played.log = Some(stranger.log()?);
     Ok(())
 }

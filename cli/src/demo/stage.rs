@@ -1,6 +1,6 @@
 //! The nodes of the play, and what is heard of them, printed in the order in which it happened.
 
-use super::play::{NODES, Played, Struck, Written};
+use super::play::{CLUSTER, NODES, Played, Struck, Written};
 use super::told::{Told, What};
 use crate::Context;
 use crate::arbitrate::record::{Holder, Record, What as Event};
@@ -133,9 +133,9 @@ impl<'a> Stage<'a> {
             initiator: &initiator,
             profile: self.profile.name(),
             mode: "pr",
-            cluster: "demo",
+            cluster: CLUSTER,
             host_files: Some(&files),
-            options: &[],
+            options: &[String::from("--log=disk")],
             trace: false,
         })?;
         *self.slot(node) = Some(contender);

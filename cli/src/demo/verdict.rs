@@ -58,7 +58,8 @@ pub(super) fn judge(played: &Played) -> Verdict {
         stranger_refused(played),
         dead_owner_refused(played, &terms),
         paused_owner_notices(played),
-        nothing_left(played),
+        an_epoch_a_term(played, &terms),
+        parked(played, &terms),
     ];
     if let Some(why) = &played.cut_short {
         checks.push(Check {
@@ -241,11 +242,46 @@ fn noticed(played: &Played) -> Option<&Record> {
     told.min_by_key(|record| record.monotonic_ns)
 }
 
-fn nothing_left(played: &Played) -> Check {
-    let free = played
-        .left
-        .as_ref()
-        .is_some_and(|state| state.reservation.is_none() && state.registrations.is_empty());
+/// The log on the disk is claimed once a term, by its owner, and ends with the last.
+fn an_epoch_a_term(played: &Played, terms: &[Term]) -> Check {
+    let mut claims: Vec<(u64, u8, u64)> = played
+        .records
+        .iter()
+        .filter_map(|record| match record.what {
+            What::LogClaimed { epoch, .. } => Some((record.monotonic_ns, record.node, epoch)),
+            _ => None,
+        })
+        .collect();
+    claims.sort_unstable();
+    let in_order = claims
+        .iter()
+        .zip(terms)
+        .zip(1..)
+        .all(|(((_, node, epoch), term), number)| *epoch == number && *node == term.node);
+    let last = played.log.as_ref().map(|root| root.epoch.0);
+    let words: Vec<String> = claims
+        .iter()
+        .map(|(_, node, epoch)| format!("epoch {epoch} by node {node}"))
+        .collect();
+    Check {
+        name: "the log on the disk has an epoch for each term",
+        passed: in_order
+            && claims.len() == terms.len()
+            && last == claims.last().map(|(_, _, epoch)| *epoch),
+        seen: words.join(", "),
+    }
+}
+
+/// The last owner holds the disk still, and has said in the log that it writes nothing more.
+fn parked(played: &Played, terms: &[Term]) -> Check {
+    let key = terms.last().and_then(|term| term.key.clone());
+    let mark = played.log.as_ref().and_then(|root| root.parked);
+    let named = mark.and_then(|mark| scsi::reservation::Key::new(mark.owner.key));
+    let alone = played.left.as_ref().is_some_and(|state| {
+        let holder = state.reservation.and_then(|held| held.key);
+        state.registrations.len() == 1 && holder.is_some() && holder == named
+    });
+    let same = named.map(|key| key.to_string()) == key;
     let clean = !played.codes.is_empty() && played.codes.iter().all(|(_, code)| *code == Some(0));
     let codes: Vec<String> = played
         .codes
@@ -255,14 +291,14 @@ fn nothing_left(played: &Played) -> Check {
             None => format!("node {node} ended by a signal"),
         })
         .collect();
-    let left = if free {
-        "nobody is registered"
+    let left = if alone && same {
+        "the last owner's key is parked, and nobody else registered"
     } else {
-        "something is left on the disk"
+        "something else is left on the disk"
     };
     Check {
-        name: "a clean stop leaves a free disk",
-        passed: free && clean,
+        name: "a clean stop leaves a parked disk",
+        passed: alone && same && clean,
         seen: format!("{}; {left}", codes.join(", ")),
     }
 }
@@ -312,7 +348,7 @@ impl Verdict {
         if let Some(owner) = self.handover_owner_ms {
             writeln!(
                 page,
-                "  a disk that was given back had a new owner after {STRONG}{:.2} s{STRONG:#}",
+                "  a disk that was parked had a new owner after {STRONG}{:.2} s{STRONG:#}",
                 owner / 1000.0
             )?;
         }
