@@ -30,6 +30,9 @@ use std::time::Duration;
 /// without a free path. More is somebody else's doing.
 const TAKES_MAX: u32 = 4;
 
+/// How often in a defend interval who waits looks for the parked mark: it costs a read, and shortens a hand-over.
+const MARK_LOOKS: u32 = 10;
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Challenge {
     key: Key,
@@ -39,6 +42,8 @@ pub(super) struct Challenge {
     /// A key of another life that the REGISTER replaced.
     replaced: Option<Key>,
     noted: Option<Reservation>,
+    /// When the log is looked into again: the owner may park while this node waits.
+    mark_at: Option<Instant>,
     stage: Stage,
     takes: u32,
 }
@@ -68,6 +73,7 @@ impl Challenge {
             look_at: registered_at + wait,
             replaced,
             noted: None,
+            mark_at: None,
             stage: Stage::Noting,
             takes: 0,
         }
@@ -90,7 +96,8 @@ impl Challenge {
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Mark | Stage::Waiting => Some(self.look_at),
+            Stage::Mark => Some(self.look_at),
+            Stage::Waiting => Some(self.mark_at.map_or(self.look_at, |at| at.min(self.look_at))),
             Stage::Aptpl | Stage::Noting | Stage::Looking | Stage::Taking => None,
         }
     }
@@ -98,6 +105,7 @@ impl Challenge {
     pub(super) fn normalize(&mut self, now: Instant) {
         self.registered_at = normal(self.registered_at, now);
         self.look_at = normal(self.look_at, now);
+        self.mark_at = self.mark_at.map(|at| normal(at, now));
     }
 }
 
@@ -222,13 +230,21 @@ impl Persistent {
         let until = challenge.look_at;
         challenge.stage = Stage::Waiting;
         if policy.has_log && held.is_some() {
-            challenge.stage = Stage::Mark;
-            self.desk.question(|id| Output::ReadMark { id });
+            self.read_mark();
         }
         self.desk.tell(Event::Waiting {
             holder: held,
             until,
         });
+    }
+
+    fn read_mark(&mut self) {
+        let Phase::Challenge(challenge) = &mut self.phase else {
+            return;
+        };
+        challenge.stage = Stage::Mark;
+        challenge.mark_at = None;
+        self.desk.question(|id| Output::ReadMark { id });
     }
 
     /// What the superblock says, read after one's own REGISTER and after the holder was noted.
@@ -242,12 +258,13 @@ impl Persistent {
             return;
         }
         challenge.stage = Stage::Waiting;
-        let Some(mark) = mark else {
-            return;
-        };
         let holder = challenge.noted.and_then(|held| held.key);
-        if holder == Some(mark.holder) || !names_holder {
+        let parked = mark.is_some_and(|mark| holder == Some(mark.holder) || !names_holder);
+        if parked {
             self.take();
+        } else {
+            let again = self.desk.config.times.defend_interval / MARK_LOOKS;
+            challenge.mark_at = Some(self.desk.now + again);
         }
     }
 
@@ -258,9 +275,12 @@ impl Persistent {
         };
         let waits = matches!(challenge.stage, Stage::Mark | Stage::Waiting);
         let due = self.desk.now >= challenge.look_at;
+        let mark_due = challenge.mark_at.is_some_and(|at| self.desk.now >= at);
         if waits && (due || !full_wait) {
             challenge.stage = Stage::Looking;
             self.read_state();
+        } else if challenge.stage == Stage::Waiting && mark_due {
+            self.read_mark();
         }
     }
 
