@@ -44,6 +44,8 @@ pub(super) struct Challenge {
     noted: Option<Reservation>,
     /// When the log is looked into again: the owner may park while this node waits.
     mark_at: Option<Instant>,
+    /// The noted holder has parked.
+    parked: bool,
     stage: Stage,
     takes: u32,
 }
@@ -74,6 +76,7 @@ impl Challenge {
             replaced,
             noted: None,
             mark_at: None,
+            parked: false,
             stage: Stage::Noting,
             takes: 0,
         }
@@ -260,6 +263,7 @@ impl Persistent {
         challenge.stage = Stage::Waiting;
         let holder = challenge.noted.and_then(|held| held.key);
         let parked = mark.is_some_and(|mark| holder == Some(mark.holder) || !names_holder);
+        challenge.parked = parked;
         if parked {
             self.take();
         } else {
@@ -368,8 +372,17 @@ impl Persistent {
             Some(key) if self.desk.stands(Guard::DuplicateNodeRefused) => {
                 self.refuse(Refused::DuplicateNode { key });
             }
+            // It removed the key before it parked: it defends no more, and there is nothing to wait for.
+            Some(_) | None if self.noted_has_parked() && held == noted => {
+                let now = self.desk.now;
+                self.lost_until(held, now);
+            }
             Some(_) | None => self.lost(held, Some(registered_at)),
         }
+    }
+
+    fn noted_has_parked(&self) -> bool {
+        matches!(&self.phase, Phase::Challenge(challenge) if challenge.parked)
     }
 
     /// Does this node wait anyhow, behind a holder of its own cluster? Foreign keys that come up then are
@@ -382,6 +395,15 @@ impl Persistent {
 
     /// The race was lost. A loser starts over one wait after its REGISTER, and in the nodes' order.
     pub(super) fn lost(&mut self, holder: Option<Reservation>, registered_at: Option<Instant>) {
+        let registered_at = registered_at.unwrap_or(self.desk.now);
+        self.lost_until(
+            holder,
+            registered_at + self.desk.config.times.challenge_wait,
+        );
+    }
+
+    /// As [`Self::lost`], to start over at this time at the earliest.
+    fn lost_until(&mut self, holder: Option<Reservation>, earliest: Instant) {
         let now = self.desk.now;
         if !self.desk.config.policy.wait {
             self.desk.tell(Event::Lost {
@@ -391,9 +413,8 @@ impl Persistent {
             self.leave(After::Stop(Stopped::NotTaken { holder }));
             return;
         }
-        let waited = registered_at.unwrap_or(now) + self.desk.config.times.challenge_wait;
         let until = if self.desk.stands(Guard::LosersTakeTurns) {
-            waited.max(now) + self.desk.config.own_turn()
+            earliest.max(now) + self.desk.config.own_turn()
         } else {
             now
         };
