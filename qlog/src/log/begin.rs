@@ -5,6 +5,7 @@
 //! epoch-start frame. Before the superblock is durable nothing has changed; after it frames of earlier epochs beyond
 //! the cut are void.
 
+use super::batch::Sleepers;
 use super::crowd::Crowd;
 use super::place::{Tail, next_generation};
 use super::{Log, Roots, State, Writer, superblocks};
@@ -16,7 +17,7 @@ use crate::ids::{Epoch, Generation};
 use crate::recover::Recovered;
 use crate::storage::Storage;
 use crate::superblock::Superblock;
-use std::sync::{Condvar, Mutex};
+use std::sync::Mutex;
 
 impl<S: Storage> Recovered<S> {
     /// Begins an epoch: from here on this handle writes, and no earlier owner's late write counts.
@@ -61,7 +62,7 @@ impl<S: Storage> Recovered<S> {
                 spare_body: Vec::new(),
             })),
             crowd: Crowd::default(),
-            sleeping: 0,
+            sleepers: Sleepers::default(),
             closed: false,
             poisoned: None,
         };
@@ -83,7 +84,6 @@ impl<S: Storage> Recovered<S> {
             owner: claim.owner,
             incarnation: claim.incarnation,
             state: Mutex::new(state),
-            changed: Condvar::new(),
             roots: Mutex::new(Roots {
                 superblock,
                 catalogue,

@@ -12,8 +12,8 @@ use crate::storage::Storage;
 use crate::sum::Sums;
 use crate::superblock::Extent;
 use crate::words::{round_up, small};
-use std::sync::{MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::MutexGuard;
+use std::time::Instant;
 
 /// A frame on its way.
 struct Sealed {
@@ -134,13 +134,14 @@ impl<S: Storage> Log<S> {
         &'a self,
         mut state: MutexGuard<'a, State>,
         lsn: Lsn,
-    ) -> Result<MutexGuard<'a, State>, Poisoned> {
+    ) -> Result<(), Poisoned> {
         if state.durable <= lsn {
             state.crowd.arrive();
         }
+        let mut batch = None;
         loop {
             if state.durable > lsn {
-                return Ok(state);
+                return Ok(());
             }
             if let Some(poisoned) = &state.poisoned {
                 return Err(poisoned.clone());
@@ -150,67 +151,37 @@ impl<S: Storage> Log<S> {
             } else {
                 Step::Sleep
             };
-            state = match step {
-                Step::Lead => self.lead(state)?,
-                Step::Sleep => self.sleep(state, None),
-                Step::SleepAtMost(patience) => {
-                    let deadline = Instant::now() + patience;
-                    let mut state = self.sleep(state, Some(patience));
-                    if state.durable <= lsn && Instant::now() >= deadline {
-                        state.crowd.give_up(lsn);
-                    }
-                    state
-                }
+            let patience = match step {
+                // Nothing is in flight, so the record is in the open batch.
+                Step::Lead => return self.lead(state),
+                Step::Sleep => None,
+                Step::SleepAtMost(patience) => Some(patience),
             };
-        }
-    }
-
-    /// Until something became durable, or the handle ended, or the time is over.
-    fn sleep<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        patience: Option<Duration>,
-    ) -> MutexGuard<'a, State> {
-        state.sleeping += 1;
-        state = match patience {
-            None => self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner),
-            Some(patience) => {
-                let woken = self.changed.wait_timeout(state, patience);
-                woken.unwrap_or_else(PoisonError::into_inner).0
+            let batch = batch.get_or_insert_with(|| state.sleepers.join());
+            drop(state);
+            let deadline = patience.map(|patience| Instant::now() + patience);
+            if let Some(result) = batch.sleep(patience) {
+                return result;
             }
-        };
-        state.sleeping -= 1;
-        state
-    }
-
-    /// Wakes everybody who sleeps, without the lock, which is the first thing that they want; costs nothing when
-    /// nobody sleeps.
-    fn wake<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        if state.sleeping == 0 {
-            return state;
+            state = self.lock();
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                state.crowd.give_up(lsn);
+            }
         }
-        drop(state);
-        self.changed.notify_all();
-        self.lock()
     }
 
     /// Seals the open batch and writes it; it is durable, or the handle has ended.
     ///
     /// When somebody else leads by now, or there is nothing to write, it does nothing.
-    pub(super) fn lead<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-    ) -> Result<MutexGuard<'a, State>, Poisoned> {
+    pub(super) fn lead<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<(), Poisoned> {
         if (state.records == 0 && !state.seal) || state.poisoned.is_some() {
-            return Ok(state);
+            return Ok(());
         }
         let Some(mut writer) = state.writer.take() else {
-            return Ok(state);
+            return Ok(());
         };
         let sealed = self.seal_batch(&mut state, &mut writer);
+        let sleepers = std::mem::take(&mut state.sleepers);
         let end = Lsn(sealed.first.0 + u64::from(sealed.records));
         drop(state);
 
@@ -219,22 +190,26 @@ impl<S: Storage> Log<S> {
         let took = begun.elapsed();
 
         state = self.lock();
-        match written {
+        let result = match written {
             Ok(extent) => {
                 state.durable = end;
                 state.crowd.flushed(took);
                 self.grown(&mut state, extent);
                 writer.spare_body = sealed.body;
                 writer.spare_body.clear();
-                state.writer = Some(writer);
-                Ok(self.wake(state))
+                Ok(())
             }
-            Err((cause, fenced)) => {
-                let poisoned = self.poison(&mut state, cause, fenced);
-                state.writer = Some(writer);
-                Err(poisoned)
-            }
+            Err((cause, fenced)) => Err(self.poison(&mut state, cause, fenced)),
+        };
+        state.writer = Some(writer);
+        let came_meanwhile = state.sleepers.first();
+        drop(state);
+        sleepers.settle(&result);
+        if let Some(sleeper) = came_meanwhile {
+            // One of them sees to the next frame.
+            sleeper.unpark();
         }
+        result
     }
 
     /// The open batch becomes a frame with a place, and the next one is opened.

@@ -13,6 +13,7 @@
 //!   is told;
 //! * ownership is proved before each write, and again before the write is acknowledged.
 
+mod batch;
 mod begin;
 mod commit;
 mod create;
@@ -34,9 +35,10 @@ use crate::layout::Layout;
 use crate::recover::Frame;
 use crate::storage::Storage;
 use crate::superblock::{Extent, Parked, Superblock};
+use batch::Sleepers;
 use crowd::Crowd;
 use place::Tail;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A log whose last epoch is this handle's. See the module.
 pub struct Log<S> {
@@ -47,8 +49,6 @@ pub struct Log<S> {
     owner: Owner,
     incarnation: u64,
     state: Mutex<State>,
-    /// Something became durable, or the handle ended.
-    changed: Condvar,
     /// Superblock and catalogue as they are on the medium; held while they are replaced.
     roots: Mutex<Roots>,
 }
@@ -73,8 +73,8 @@ struct State {
     /// Nobody leads when it is here.
     writer: Option<Box<Writer>>,
     crowd: Crowd,
-    /// Threads that wait for `changed`.
-    sleeping: u32,
+    /// Those of the open batch.
+    sleepers: Sleepers,
     closed: bool,
     poisoned: Option<Poisoned>,
 }
@@ -146,7 +146,8 @@ impl<S: Storage> Log<S> {
             }
             // The open batch is in the way: it goes first.
             let last = Lsn(state.next.0 - 1);
-            state = self.commit_locked(state, last)?;
+            self.commit_locked(state, last)?;
+            state = self.lock();
         }
         frame::push_record(&mut state.body, record);
         state.records += 1;
@@ -160,11 +161,7 @@ impl<S: Storage> Log<S> {
     /// # Errors
     /// The handle has ended. The record may be found after an open, or not, as [`Poisoned`] says.
     pub fn commit(&self, ticket: Ticket) -> Result<(), Poisoned> {
-        let state = self.lock();
-        match self.commit_locked(state, ticket.lsn) {
-            Ok(_state) => Ok(()),
-            Err(poisoned) => Err(poisoned),
-        }
+        self.commit_locked(self.lock(), ticket.lsn)
     }
 
     /// Appends and commits.
@@ -173,7 +170,7 @@ impl<S: Storage> Log<S> {
     /// As both.
     pub fn append_durable(&self, record: &[u8]) -> Result<Lsn, WriteError> {
         let (state, lsn) = self.append_locked(record)?;
-        let _state = self.commit_locked(state, lsn)?;
+        self.commit_locked(state, lsn)?;
         Ok(lsn)
     }
 
@@ -190,7 +187,7 @@ impl<S: Storage> Log<S> {
         }
         if self.batch_takes(&state, 0) {
             state.seal = true;
-            let _state = self.lead(state)?;
+            self.lead(state)?;
         }
         Ok(())
     }
@@ -266,7 +263,8 @@ impl<S: Storage> Log<S> {
         self.usable(&state)?;
         state.closed = true;
         let last = Lsn(state.next.0 - 1);
-        state = self.commit_locked(state, last)?;
+        self.commit_locked(state, last)?;
+        state = self.lock();
         let extent = self.present_extent(&state);
         drop(state);
         let mut roots = self.lock_roots();
@@ -303,7 +301,7 @@ impl<S: Storage> Log<S> {
                 fenced,
             })
             .clone();
-        self.changed.notify_all();
+        std::mem::take(&mut state.sleepers).settle(&Err(poisoned.clone()));
         poisoned
     }
 
