@@ -130,3 +130,18 @@ fn everybody_is_told_when_the_disk_fails() {
         assert_eq!(on_medium(&disk).len() as u64, durable);
     }
 }
+
+#[test]
+fn a_log_that_ends_waits_for_the_seal_that_is_on_its_way() {
+    for _ in 0..20 {
+        let disk = disk(None);
+        let log = claim(&disk);
+        log.append_durable(b"the last").unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| while log.seal().is_ok() {});
+            thread::sleep(Duration::from_micros(300));
+            log.close().unwrap();
+        });
+        assert!(open(&disk, &mut ()).unwrap().is_clean());
+    }
+}

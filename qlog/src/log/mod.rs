@@ -39,6 +39,10 @@ use batch::Sleepers;
 use crowd::Crowd;
 use place::Tail;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often the end of a log looks whether a seal is through.
+const SEAL_POLL: Duration = Duration::from_millis(1);
 
 /// A log whose last epoch is this handle's. See the module.
 pub struct Log<S> {
@@ -265,6 +269,15 @@ impl<S: Storage> Log<S> {
         let last = Lsn(state.next.0 - 1);
         self.commit_locked(state, last)?;
         state = self.lock();
+        while state.writer.is_none() {
+            // A seal is on its way, which nobody sleeps on. There will be no other.
+            drop(state);
+            std::thread::sleep(SEAL_POLL);
+            state = self.lock();
+        }
+        if let Some(poisoned) = &state.poisoned {
+            return Err(poisoned.clone().into());
+        }
         let extent = self.present_extent(&state);
         drop(state);
         let mut roots = self.lock_roots();
