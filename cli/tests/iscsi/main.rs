@@ -10,6 +10,7 @@
 
 mod arbitration;
 mod checking;
+mod hostile;
 #[path = "../support/lateness.rs"]
 mod lateness;
 mod portals;

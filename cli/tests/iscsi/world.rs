@@ -183,7 +183,7 @@ pub(crate) struct Disk {
     pub(crate) url: String,
     pub(crate) kind: Kind,
     pub(crate) folder: Folder,
-    _server: Running,
+    server: Running,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -217,7 +217,7 @@ impl Disk {
             url,
             kind: Kind::Ours,
             folder,
-            _server: server,
+            server,
         }
     }
 
@@ -265,8 +265,16 @@ impl Disk {
             url: format!("iscsi://127.0.0.1:{port}/{name}/1"),
             kind: Kind::Tgt,
             folder,
-            _server: server,
+            server,
         }
+    }
+
+    pub(crate) fn server(&self) -> &Running {
+        &self.server
+    }
+
+    pub(crate) fn server_mut(&mut self) -> &mut Running {
+        &mut self.server
     }
 
     /// Starts to arbitrate on this host.

@@ -44,9 +44,15 @@ pub(crate) fn build(paths: &Paths) -> Result<Vec<(PathBuf, String)>> {
     ensure!(status.success(), "the programs for the guests do not build");
     Ok(PROGRAMS
         .iter()
-        .map(|(_, program)| {
-            let file = paths.build().join(TARGET).join("release").join(program);
-            (file, (*program).to_owned())
-        })
+        .map(|(_, program)| (program_file(paths, program), (*program).to_owned()))
         .collect())
+}
+
+/// Our program, which runs on the host too.
+pub(crate) fn qctl(paths: &Paths) -> PathBuf {
+    program_file(paths, "qctl")
+}
+
+fn program_file(paths: &Paths, program: &str) -> PathBuf {
+    paths.build().join(TARGET).join("release").join(program)
 }

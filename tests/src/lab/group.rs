@@ -7,6 +7,9 @@
 //! only all                            left out of the core set
 //! modules sd_mod sg tcm_loop          loaded first, with what they depend on; `name(parameters)` where needed
 //! node a sd=/dev/sda id=naa.60..1     a nexus: its nodes by name, and what tells it in READ FULL STATUS
+//! served                              beside each guest a target of ours runs on the host (`guest::served`); such
+//!                                     a guest is booted for each case
+//! drive iqn.2026-01.lab:q1            QEMU's own iSCSI driver logs in to that target: the guest's next disk
 //! setup                               the rest is a shell script, run once; its end is what every case begins with
 //! ```
 
@@ -33,6 +36,10 @@ pub(crate) struct Group {
     /// Names with their parameters.
     pub(crate) modules: Vec<(String, String)>,
     pub(crate) nodes: BTreeMap<String, Node>,
+    /// A target of ours on the host is part of it.
+    pub(crate) served: bool,
+    /// The names of QEMU's own initiators, one for each disk.
+    pub(crate) drives: Vec<String>,
     pub(crate) setup: String,
 }
 
@@ -61,6 +68,8 @@ impl Group {
             only_all: false,
             modules: Vec::new(),
             nodes: BTreeMap::new(),
+            served: false,
+            drives: Vec::new(),
             setup: String::new(),
         };
         let mut rest = text;
@@ -82,6 +91,10 @@ impl Group {
             group.kernel
         );
         ensure!(!group.setup.is_empty(), "it has no setup");
+        ensure!(
+            group.served || group.drives.is_empty(),
+            "a drive wants a target: say `served`"
+        );
         Ok(group)
     }
 
@@ -101,6 +114,11 @@ impl Group {
             Some("only") => {
                 ensure!(words.next() == Some("all"), "only `all` can be meant");
                 self.only_all = true;
+            }
+            Some("served") => self.served = true,
+            Some("drive") => {
+                let name = words.next().context("whose name?")?;
+                self.drives.push(name.to_owned());
             }
             Some("modules") => self.modules.extend(words.map(module)),
             Some("node") => {

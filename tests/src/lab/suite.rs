@@ -7,7 +7,7 @@
 use crate::binaries;
 use crate::compare::compare;
 use crate::group::Group;
-use crate::guest::{Guest, Machine};
+use crate::guest::{Guest, Machine, Served};
 use crate::image::{self, Kernel, Tools};
 use crate::options::Options;
 use crate::packages;
@@ -43,10 +43,12 @@ pub(crate) struct Run {
     pub(crate) remarks: Vec<String>,
 }
 
-/// A group's guest, saved when it was set up.
-struct Ready {
+/// A group's guest, saved when it was set up; one with a target beside it is booted each time.
+struct Ready<'a> {
     machine: Machine,
-    saved: PathBuf,
+    kernel: &'a Kernel,
+    tools: &'a Tools,
+    saved: Option<PathBuf>,
 }
 
 /// A case to be played, and which time it is.
@@ -150,7 +152,9 @@ impl Suite {
         run.results.extend(played);
         run.results.sort_by(|one, other| one.name.cmp(&other.name));
         for state in ready.values() {
-            drop(std::fs::remove_file(&state.saved));
+            if let Some(saved) = &state.saved {
+                drop(std::fs::remove_file(saved));
+            }
         }
         say(&format!(
             "over after {:.1} s",
@@ -208,7 +212,12 @@ impl Suite {
         Ok((machines, skipped))
     }
 
-    fn play(&self, turn: &Turn<'_>, ready: &BTreeMap<String, Ready>, paths: &Paths) -> CaseResult {
+    fn play(
+        &self,
+        turn: &Turn<'_>,
+        ready: &BTreeMap<String, Ready<'_>>,
+        paths: &Paths,
+    ) -> CaseResult {
         let started = Instant::now();
         let case = turn.case;
         let group = &self.groups[&case.group];
@@ -234,16 +243,16 @@ impl Suite {
 fn play_in_guest(
     case: &Case,
     group: &Group,
-    ready: &Ready,
+    ready: &Ready<'_>,
     paths: &Paths,
     result: &mut CaseResult,
 ) -> Result<()> {
     if case.is_comparison() {
-        let shown = compare(case, group, || restore(ready, paths, result))?;
+        let shown = compare(case, group, || restore(group, ready, paths, result))?;
         result.shown.push(shown);
         return Ok(());
     }
-    let mut player = Player::new(restore(ready, paths, result)?, group, case.bound);
+    let mut player = Player::new(restore(group, ready, paths, result)?, group, case.bound);
     for step in &case.steps {
         let played = player
             .play(step)
@@ -258,9 +267,27 @@ fn play_in_guest(
 }
 
 /// A fresh guest; tried again when QEMU or the guest does not come up, which is said.
-fn restore(ready: &Ready, paths: &Paths, result: &mut CaseResult) -> Result<Guest> {
+fn restore(
+    group: &Group,
+    ready: &Ready<'_>,
+    paths: &Paths,
+    result: &mut CaseResult,
+) -> Result<Guest> {
+    let Some(saved) = &ready.saved else {
+        let mut remarks = Vec::new();
+        let guest = set_up(
+            group,
+            ready.kernel,
+            ready.tools,
+            &ready.machine,
+            paths,
+            &mut remarks,
+        );
+        result.retried = remarks.pop();
+        return guest;
+    };
     for attempt in 1.. {
-        match Guest::restore(&ready.machine, &ready.saved, &paths.run()) {
+        match Guest::restore(&ready.machine, saved, &paths.run()) {
             Ok(guest) => return Ok(guest),
             Err(error) if attempt < RESTORES_MAX => result.retried = Some(format!("{error:#}")),
             Err(error) => return Err(error),
@@ -270,13 +297,13 @@ fn restore(ready: &Ready, paths: &Paths, result: &mut CaseResult) -> Result<Gues
 }
 
 /// Boots, sets up and saves the guest of each group whose kernel there is.
-fn boot_all(
+fn boot_all<'a>(
     groups: &[&Group],
-    machines: &BTreeMap<String, (Kernel, Tools, PathBuf)>,
+    machines: &'a BTreeMap<String, (Kernel, Tools, PathBuf)>,
     paths: &Paths,
     jobs: usize,
     remarks: &mut Vec<String>,
-) -> Result<BTreeMap<String, Ready>> {
+) -> Result<BTreeMap<String, Ready<'a>>> {
     let booted = in_parallel(jobs, groups, |group| {
         let (kernel, tools, archive) = machines.get(&group.kernel)?;
         let machine = Machine {
@@ -284,17 +311,23 @@ fn boot_all(
             initramfs: archive.clone(),
             cpus: group.cpus,
             memory_mib: 512,
+            devices: Vec::new(),
         };
-        let saved = paths.run().join(format!("{}.state", group.name));
         let mut said = Vec::new();
-        let done = set_up(group, kernel, tools, &machine, paths, &mut said)
-            .and_then(|guest| guest.save(&saved))
-            .with_context(|| format!("set up the guest of group {}", group.name));
-        Some((
-            group.name.clone(),
-            said,
-            done.map(|()| Ready { machine, saved }),
-        ))
+        let saved = (!group.served).then(|| paths.run().join(format!("{}.state", group.name)));
+        let done = match &saved {
+            Some(saved) => set_up(group, kernel, tools, &machine, paths, &mut said)
+                .and_then(|guest| guest.save(saved))
+                .with_context(|| format!("set up the guest of group {}", group.name)),
+            None => Ok(()),
+        };
+        let ready = done.map(|()| Ready {
+            machine,
+            kernel,
+            tools,
+            saved,
+        });
+        Some((group.name.clone(), said, ready))
     });
     let mut ready = BTreeMap::new();
     for (name, said, done) in booted.into_iter().flatten() {
@@ -312,7 +345,19 @@ fn set_up(
     paths: &Paths,
     remarks: &mut Vec<String>,
 ) -> Result<Guest> {
-    let mut guest = Guest::boot(machine, &paths.run(), remarks)?;
+    let mut machine = machine.clone();
+    let served = if group.served {
+        Some(Served::start(&binaries::qctl(paths), &paths.run())?)
+    } else {
+        None
+    };
+    let mut setup = String::new();
+    if let Some(served) = &served {
+        machine.devices = served.devices(&group.drives);
+        setup = served.prologue();
+    }
+    setup.push_str(&group.setup);
+    let mut guest = Guest::boot(&machine, &paths.run(), remarks)?.with(served);
     let wanted: Vec<String> = group.modules.iter().map(|(name, _)| name.clone()).collect();
     let parameters: BTreeMap<String, &str> = group
         .modules
@@ -333,11 +378,7 @@ fn set_up(
             other => bail!("load {name}: {other:?}\n{}", guest.console_tail()),
         }
     }
-    let ended = guest.run(
-        &["sh".into(), "-e".into(), "-s".into()],
-        &group.setup,
-        SETUP,
-    )?;
+    let ended = guest.run(&["sh".into(), "-e".into(), "-s".into()], &setup, SETUP)?;
     ensure!(
         ended.status == Some(0),
         "the set-up ended with {:?}\n{}{}",

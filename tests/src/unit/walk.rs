@@ -60,9 +60,15 @@ fn draw_out(both: &Both, nexus: usize, action: Action, random: &mut Random) -> O
         Some(held) if random.percent(60) => held.kind,
         _ => *random.of(&ReservationType::ALL),
     };
-    let scope_type = if random.percent(3) {
+    // Units differ most in what PREEMPT makes of them.
+    let odd = if matches!(action, Action::Preempt | Action::PreemptAndAbort) {
+        8
+    } else {
+        3
+    };
+    let scope_type = if random.percent(odd) {
         0x10 | kind.scsi_code() // a scope that is obsolete
-    } else if random.percent(3) {
+    } else if random.percent(odd) {
         2 // a type that is obsolete
     } else {
         kind.scsi_code()

@@ -29,6 +29,8 @@ pub(crate) struct Machine {
     pub(crate) initramfs: PathBuf,
     pub(crate) cpus: u32,
     pub(crate) memory_mib: u32,
+    /// Further devices, as QEMU's arguments.
+    pub(crate) devices: Vec<String>,
 }
 
 impl Machine {
@@ -71,6 +73,7 @@ impl Machine {
             .arg("-chardev")
             .arg(format!("socket,id=qmp,path={}", qmp_socket.display()))
             .args(["-mon", "chardev=qmp,mode=control"])
+            .args(&self.devices)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());

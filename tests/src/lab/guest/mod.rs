@@ -20,8 +20,10 @@
 mod lines;
 mod machine;
 mod qmp;
+mod served;
 
 pub(crate) use machine::Machine;
+pub(crate) use served::Served;
 
 use ::tests::protocol::{Answer, Ended, Request};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -53,9 +55,17 @@ pub(crate) struct Guest {
     agent: Lines,
     qmp: Qmp,
     console: PathBuf,
+    /// The target that it uses; ends after it.
+    served: Option<Served>,
 }
 
 impl Guest {
+    /// Keeps the target as long as the guest.
+    pub(crate) fn with(mut self, served: Option<Served>) -> Self {
+        self.served = served;
+        self
+    }
+
     /// Boots, again when the guest dies while booting or its clock runs wrong; says why for each boot that failed.
     pub(crate) fn boot(
         machine: &Machine,
@@ -229,6 +239,7 @@ impl Guest {
                 agent,
                 qmp,
                 console,
+                served: None,
             }),
             Err(error) => {
                 drop(process.kill());

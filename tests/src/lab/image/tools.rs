@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The packages: for what they are there, or whose libraries.
-const PACKAGES: [&str; 31] = [
+const PACKAGES: [&str; 35] = [
     "busybox-static",
     "sg3-utils",
     "libsgutils2-1.46-2",
@@ -35,6 +35,10 @@ const PACKAGES: [&str; 31] = [
     "libselinux1",
     "libudev1",
     "libpcre2-8-0",
+    "e2fsprogs",
+    "libext2fs2",
+    "libcom-err2",
+    "libss2",
     "nvme-cli",
     "libnvme1",
     "libjson-c5",
@@ -52,7 +56,7 @@ const PACKAGES: [&str; 31] = [
 const MORE_LIBRARIES: [&str; 2] = ["libstdc++6", "libgcc-s1"];
 
 /// Programs that every guest has.
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 16] = [
     "sg_persist",
     "sg_raw",
     "sg_reset",
@@ -65,6 +69,8 @@ const PROGRAMS: [&str; 14] = [
     "sg_vpd",
     "sg_compare_and_write",
     "iscsistart",
+    "mkfs.ext4",
+    "e2fsck",
     "dmsetup",
     "nvme",
 ];
