@@ -24,7 +24,7 @@ pub(super) struct Ending<'a> {
     pub(super) left: bool,
     /// The watchdog that was asked for could not be had.
     pub(super) watchdog: Option<&'a str>,
-    /// The quorum log could not be used.
+    /// The quorum log or the file system could not be used.
     pub(super) log: Option<Failure>,
     /// Why the command could not be started.
     pub(super) not_started: Option<i32>,
@@ -35,7 +35,9 @@ impl Ending<'_> {
     pub(super) fn verdict(mut self) -> Result<Exit, Failure> {
         let log = self.log.take();
         let Some(stopped) = self.stopped else {
-            return Err(if self.left {
+            return Err(if let Some(log) = log {
+                log
+            } else if self.left {
                 self.gone()
             } else {
                 self.broken()

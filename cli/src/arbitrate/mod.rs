@@ -6,6 +6,7 @@
 //! | [`drain`] | what this host has written to the disk before is written, or given up, before the start |
 //! | [`session`] | the main loop: the arbiter's notices, signals, the command |
 //! | [`command`] | the command and its keeper, which ends it when it must |
+//! | [`mount`] | the file system that the owner mounts (`--mount`) |
 //! | [`quorum_log`] | the log that the owner claims and parks in (`--log`) |
 //! | [`record`], [`telling`] | events as values |
 //! | [`timeline`], [`printer`] | events as lines, on a thread of their own |
@@ -14,6 +15,7 @@
 pub(crate) mod command;
 mod drain;
 mod ending;
+mod mount;
 mod printer;
 mod quorum_log;
 pub(crate) mod record;
@@ -87,6 +89,10 @@ pub(crate) struct Args {
     /// log: still held, and taken by the next node at once
     #[arg(long, value_name = "WHERE")]
     log: Option<quorum_log::Where>,
+    /// Mount this file system while the disk is ours: after the win and before CMD, unmounted after CMD. The log may
+    /// be a file in it (then a clean stop releases the disk: nobody could read a mark in it)
+    #[arg(long, value_name = "DEVICE:DIR")]
+    mount: Option<mount::Mount>,
     /// Between TERM and KILL when CMD is stopped. When the disk is lost, never longer than the times allow
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = crate::args::duration)]
     grace: Duration,

@@ -172,6 +172,20 @@ pub(crate) enum What {
         /// What was found and did no harm.
         notes: Vec<String>,
     },
+    /// The file system is mounted.
+    Mounted {
+        /// What, and where.
+        what: String,
+        /// As which file system.
+        kind: String,
+    },
+    /// The file system is unmounted, or was detached after a loss.
+    Unmounted {
+        /// What, and where.
+        what: String,
+        /// Why it is not.
+        error: Option<String>,
+    },
     /// The mark of a hand-over was sent to the log.
     LogParked {
         /// The epoch that it ends.
@@ -458,6 +472,14 @@ mod tests {
                 records: 3,
                 next_lsn: "16".to_owned(),
                 notes: vec![text()],
+            },
+            What::Mounted {
+                what: text(),
+                kind: "ext4".to_owned(),
+            },
+            What::Unmounted {
+                what: text(),
+                error: Some(text()),
             },
             What::LogParked {
                 epoch: 7,

@@ -26,7 +26,7 @@ use super::systemd::ServiceManager;
 use super::telling;
 use crate::Context;
 use crate::clock::{self, Moment};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::output::Output;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -34,6 +34,7 @@ use nix::unistd::Pid;
 use quorum::arbiter::{Arbiter, Happening, LockError, Notice, Settings, StartError};
 use quorum::log::LogError;
 use quorum_core::arbitration::{ClusterTag, Event, Stopped};
+use std::io;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -60,6 +61,10 @@ enum Heard {
     Command(Fate),
     /// The quorum log was claimed, or could not be.
     Log(Result<Claim, LogError>),
+    /// The file system is mounted, as this kind, or could not be.
+    Mounted(io::Result<String>),
+    /// It is unmounted, or could not be.
+    Unmounted(io::Result<()>),
     /// The mark of a hand-over was sent to it.
     Parked(Result<(), qlog::WriteError>),
     /// The command of `--then` has ended.
@@ -98,6 +103,10 @@ struct Session<'a> {
     log: Option<Place>,
     /// It, once it is claimed.
     claimed: Option<Arc<OwnedLog>>,
+    /// The file system is mounted.
+    mounted: bool,
+    /// It is being unmounted.
+    unmounting: bool,
     /// The disk is ours as far as the arbiter is concerned; the log may still be missing.
     is_owner: bool,
     command: Option<Kept>,
@@ -158,6 +167,8 @@ pub(super) fn run(
         phase: Phase::Contending,
         log: setup.log,
         claimed: None,
+        mounted: false,
+        unmounting: false,
         is_owner: false,
         command: None,
         arbiter_over: false,
@@ -203,7 +214,7 @@ impl Session<'_> {
     }
 
     fn main_loop(&mut self, heard: &Receiver<Heard>, feed_interval: Duration) {
-        while !(self.past.left || self.arbiter_over && self.command.is_none()) {
+        while !(self.past.left || self.arbiter_over && self.command.is_none() && !self.unmounting) {
             self.arbiter.feed();
             match heard.recv_timeout(self.patience(feed_interval)) {
                 Ok(heard) => self.hear(heard),
@@ -225,8 +236,7 @@ impl Session<'_> {
             }
             if self.give_up_at.is_some_and(|end| at >= end) {
                 self.print(What::Remark {
-                    text: "the command was killed and does not die: it hangs in the kernel"
-                        .to_owned(),
+                    text: "what was to end hangs in the kernel: it is left as it is".to_owned(),
                 });
                 return;
             }
@@ -254,6 +264,8 @@ impl Session<'_> {
             Heard::Command(fate) => self.command_did(fate),
             Heard::Log(Ok(claim)) => self.log_claimed(claim),
             Heard::Log(Err(error)) => self.log_failed(&error),
+            Heard::Mounted(mounted) => self.mounted(mounted),
+            Heard::Unmounted(done) => self.unmounted(done),
             Heard::Parked(sent) => self.log_parked(sent),
             Heard::Then(text) => self.print(What::Remark { text }),
         }
@@ -266,7 +278,12 @@ impl Session<'_> {
             Happening::Arbitration(Event::Held { .. }) => {
                 self.past.held = true;
                 self.past.clean_rounds += 1;
-                self.claim_log();
+                // The log may be in it.
+                if self.args.mount.is_some() {
+                    self.mount();
+                } else {
+                    self.claim_log();
+                }
             }
             // A new term of the same owner: its log begins an epoch too.
             Happening::Arbitration(Event::Retaken { .. }) => self.claim_log(),
@@ -309,6 +326,107 @@ impl Session<'_> {
             | Happening::WatchdogDisarmed
             | Happening::Missed(_) => {}
         }
+    }
+
+    /// From `Held` on no other node can write, and nothing that one had sent is still on its way.
+    fn mount(&self) {
+        let Some(mount) = self.args.mount.clone() else {
+            return;
+        };
+        let heard = self.heard_in.clone();
+        std::thread::spawn(move || {
+            let _loop_is_over = heard.send(Heard::Mounted(mount.mount()));
+        });
+    }
+
+    fn mounted(&mut self, mounted: io::Result<String>) {
+        let Some(mount) = &self.args.mount else {
+            return;
+        };
+        let what = mount.words();
+        match mounted {
+            Ok(kind) => {
+                self.print(What::Mounted { what, kind });
+                self.mounted = true;
+                match self.phase {
+                    // It was lost, or asked to stop, meanwhile.
+                    Phase::Losing => self.detach(),
+                    Phase::Releasing => self.unmount(),
+                    Phase::Contending | Phase::Owning | Phase::Stopping => self.claim_log(),
+                }
+                if self.is_owner {
+                    self.owner();
+                }
+            }
+            Err(error) => {
+                self.past.log = Some(Failure::new(
+                    Exit::CannotOpen,
+                    format!("{what} could not be mounted: {error}"),
+                    "see that the directory is there, and what `blkid` finds on the device",
+                ));
+                self.release();
+            }
+        }
+    }
+
+    /// The disk is still ours: everything is written.
+    fn unmount(&mut self) {
+        let Some(mount) = self.args.mount.clone() else {
+            return;
+        };
+        let (heard, log) = (self.heard_in.clone(), self.claimed.take());
+        self.unmounting = true;
+        std::thread::spawn(move || {
+            // Without a close the next owner only reads a little more.
+            let _closed = log.map(|log| log.close());
+            let _loop_is_over = heard.send(Heard::Unmounted(mount.unmount()));
+        });
+    }
+
+    /// The disk is another's: what the kernel still has of it is of no use, and its writes are refused.
+    fn detach(&mut self) {
+        self.mounted = false;
+        self.claimed = None;
+        let Some(mount) = &self.args.mount else {
+            return;
+        };
+        let (what, done) = (mount.words(), mount.detach());
+        let error = done.err().map(|error| error.to_string());
+        self.print(What::Unmounted { what, error });
+    }
+
+    fn unmounted(&mut self, done: io::Result<()>) {
+        let what = self
+            .args
+            .mount
+            .as_ref()
+            .map_or_else(String::new, super::mount::Mount::words);
+        let error = done.err().map(|error| error.to_string());
+        let failed = error.is_some();
+        self.unmounting = false;
+        if failed && (self.arbiter_over || !self.is_proved()) {
+            // It was lost meanwhile.
+            return self.detach();
+        }
+        self.print(What::Unmounted {
+            what: what.clone(),
+            error,
+        });
+        if failed {
+            // Given back it would be written by two. It is left as it is, held by this node's key.
+            self.past.log = Some(
+                Failure::new(
+                    Exit::Unknown,
+                    format!("{what} could not be unmounted, so the disk was not given back"),
+                    "end what uses it (`fuser -vm`), unmount it, and start and stop this node's qctl once more",
+                )
+                .outcome(Outcome::Unknown),
+            );
+            self.past.left = true;
+            return;
+        }
+        self.mounted = false;
+        self.arbiter.release();
     }
 
     /// From `Held` on the log may be read, and is the owner's.
@@ -371,7 +489,8 @@ impl Session<'_> {
     /// Whatever the disk cannot fence may start.
     fn owner(&mut self) {
         let log_is_missing = self.log.is_some() && self.claimed.is_none();
-        if self.phase != Phase::Contending || log_is_missing {
+        let mount_is_missing = self.args.mount.is_some() && !self.mounted;
+        if self.phase != Phase::Contending || log_is_missing || mount_is_missing {
             return;
         }
         // The news may have waited; the proof may have run out since.
@@ -511,7 +630,12 @@ impl Session<'_> {
         self.command = None;
         self.kill_keeper_at = None;
         match self.phase {
-            Phase::Losing => self.arbiter.disarm_watchdog(),
+            Phase::Losing => {
+                if self.mounted {
+                    self.detach();
+                }
+                self.arbiter.disarm_watchdog();
+            }
             Phase::Contending | Phase::Owning | Phase::Stopping => self.release(),
             Phase::Releasing => {}
         }
@@ -560,6 +684,9 @@ impl Session<'_> {
         self.count_owned_time();
         self.manager.status("giving the disk back");
         self.manager.stopping(Duration::from_secs(5));
+        if self.mounted {
+            return self.unmount();
+        }
         // A disk with a log is not released: it is parked, so that the next node need not wait.
         let Some(log) = self.claimed.clone() else {
             return self.arbiter.release();
@@ -575,7 +702,11 @@ impl Session<'_> {
         match self.phase {
             Phase::Losing => return,
             // Nothing of the command is left.
-            Phase::Releasing => return self.arbiter.disarm_watchdog(),
+            Phase::Releasing => {
+                let at = clock::since_boot();
+                self.give_up_at = Some(at + self.stop_time + Duration::from_secs(5));
+                return self.arbiter.disarm_watchdog();
+            }
             Phase::Contending | Phase::Owning | Phase::Stopping => {}
         }
         self.phase = Phase::Losing;
@@ -593,7 +724,12 @@ impl Session<'_> {
                 self.kill_keeper_at = Some(unproved_at + self.stop_time * 3 / 4);
                 self.give_up_at = Some(at + self.stop_time + Duration::from_secs(5));
             }
-            None => self.arbiter.disarm_watchdog(),
+            None => {
+                if self.mounted {
+                    self.detach();
+                }
+                self.arbiter.disarm_watchdog();
+            }
         }
     }
 

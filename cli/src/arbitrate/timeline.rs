@@ -81,6 +81,8 @@ fn label(what: &What) -> Option<(&'static str, Style)> {
         What::Barrier { .. } => ("barrier", PLAIN),
         What::Held { .. } => ("held", GOOD),
         What::Owner { .. } => ("OWNER", GOOD.bold()),
+        What::Mounted { .. } => ("mounted", PLAIN),
+        What::Unmounted { error, .. } => ("unmounted", if error.is_none() { PLAIN } else { BAD }),
         What::LogClaimed { .. } => ("log", GOOD),
         What::LogParked { error, .. } => ("parked", if error.is_none() { GOOD } else { WARN }),
         What::Removed { foreign, .. } => ("removed", if *foreign { WARN } else { PLAIN }),
@@ -257,6 +259,12 @@ fn words(what: &What) -> String {
             }
             words
         }
+        What::Mounted { what, kind } => format!("{what} ({kind})"),
+        What::Unmounted { what, error: None } => what.clone(),
+        What::Unmounted {
+            what,
+            error: Some(why),
+        } => format!("NOT {what}: {why}"),
         What::LogParked { epoch, error: None } => {
             format!("epoch {epoch} is over; the next node takes the disk without a wait")
         }
