@@ -202,6 +202,11 @@ impl<'a> Records<'a> {
         Self { body }
     }
 
+    /// Bytes of the body that were not taken yet.
+    pub(crate) const fn left(&self) -> usize {
+        self.body.len()
+    }
+
     /// Nothing but whole records, and this many?
     pub(crate) fn are_well_formed(body: &[u8], count: u16) -> bool {
         let mut records = Records::new(body);

@@ -123,6 +123,13 @@ impl ShadowHead {
         sealed(bytes_of(&raw), seed)
     }
 
+    /// The generation that the bytes claim, before anything is verified; `None` when this is no shadow's head.
+    pub(crate) fn claimed_generation(bytes: &[u8]) -> Option<Generation> {
+        let bytes: [u8; SHADOW_HEAD_BYTES] = bytes.get(..SHADOW_HEAD_BYTES)?.try_into().ok()?;
+        let raw: ShadowBytes = pod_read_unaligned(&bytes);
+        (raw.magic.get() == SHADOW_MAGIC).then_some(Generation(raw.generation.get()))
+    }
+
     /// The head in these bytes. Its image verifies frame by frame, so one flipped bit in the head is mended.
     pub(crate) fn parse(bytes: &[u8], seed: Seed, mend: bool) -> Option<Self> {
         let bytes: [u8; SHADOW_HEAD_BYTES] = verified(bytes, seed, SHADOW_MAGIC, mend)?;

@@ -12,7 +12,7 @@
 //! * what is damaged but covered by the checkpoint, or a single bit, is a [`Note`].
 
 mod chain;
-mod reader;
+pub(crate) mod reader;
 pub(crate) mod roots;
 pub(crate) mod state;
 mod tail;

@@ -1,0 +1,226 @@
+//! Catalogues, checkpoints, objects and the chunks that they are stored in.
+
+use super::{Health, Part};
+use crate::catalogue::{Catalogue as List, Object};
+use crate::error::OpenError;
+use crate::ids::Lsn;
+use crate::recover::Frame;
+use crate::recover::state::{read_catalogue, read_object};
+use crate::storage::Storage;
+use crate::superblock::{CatalogueRef, Superblock};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// One of the two catalogue places.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Catalogue {
+    /// 0 or 1.
+    pub place: u64,
+    /// From the start of the region.
+    pub offset: u64,
+    /// Its number, when the superblock names it: catalogues are counted.
+    pub number: Option<u64>,
+    /// It is the newest that the superblock names.
+    pub newest: bool,
+    /// How it is.
+    pub health: Health,
+}
+
+impl Catalogue {
+    pub(super) fn part(&self) -> Part {
+        Part {
+            name: format!("catalogue {}", self.place),
+            range: self.offset..self.offset + 1,
+            health: self.health.clone(),
+        }
+    }
+}
+
+/// A checkpoint or an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// `checkpoint`, `previous checkpoint`, or an object's name.
+    pub name: String,
+    /// It is a named object.
+    pub is_object: bool,
+    /// Of a checkpoint: the last record it covers. Of an object: the last one when it was written.
+    pub lsn: Lsn,
+    /// Its size.
+    pub bytes: u32,
+    /// Chunks that it takes.
+    pub chunks: usize,
+    /// From the start of the region: its first chunk.
+    pub offset: u64,
+    /// How it is.
+    pub health: Health,
+}
+
+impl Content {
+    pub(super) fn part(&self) -> Part {
+        let kind = if self.is_object { "object " } else { "" };
+        Part {
+            name: format!("{kind}{}", self.name),
+            range: self.offset..self.offset + u64::from(self.bytes),
+            health: self.health.clone(),
+        }
+    }
+}
+
+/// Room for checkpoints and objects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Chunks {
+    /// All.
+    pub all: u32,
+    /// Those that a catalogue which serves refers to.
+    pub used: u32,
+}
+
+impl Chunks {
+    /// Those that the next checkpoint may use.
+    #[must_use]
+    pub const fn free(self) -> u32 {
+        self.all.saturating_sub(self.used)
+    }
+}
+
+pub(super) struct Contents {
+    pub(super) catalogues: Vec<Catalogue>,
+    pub(super) contents: Vec<Content>,
+    pub(super) chunks: Chunks,
+    pub(super) kept_from: Option<Lsn>,
+    /// The last record that a good checkpoint covers.
+    pub(super) covered: Lsn,
+}
+
+pub(super) fn look<S: Storage>(storage: &S, shared: &Frame, superblock: &Superblock) -> Contents {
+    let [newest, previous] = superblock.catalogues;
+    let read = |reference: Option<CatalogueRef>| {
+        reference.map(|reference| read_catalogue(storage, shared, reference))
+    };
+    let (first, second) = (read(newest), read(previous));
+    let older_serves = matches!(&second, Some(Ok(_)));
+    let mut catalogues: Vec<Catalogue> = (0..2)
+        .map(|place| Catalogue {
+            place,
+            offset: shared.layout.catalogue(place),
+            number: None,
+            newest: false,
+            health: Health::Good,
+        })
+        .collect();
+    for (reference, found, is_newest) in [(newest, &first, true), (previous, &second, false)] {
+        let (Some(reference), Some(found)) = (reference, found) else {
+            continue;
+        };
+        let catalogue = &mut catalogues[usize::from(reference.slot)];
+        catalogue.number = Some(reference.number);
+        catalogue.newest = is_newest;
+        if let Err(error) = found {
+            let range = catalogue.offset..catalogue.offset + u64::from(reference.bytes);
+            catalogue.health = damage(error, range, older_serves || !is_newest);
+        }
+    }
+    let list = match (first, second) {
+        (Some(Ok(list)), _) | (_, Some(Ok(list))) => Some(list),
+        (None, _) => Some(List {
+            kept_from: Lsn(1),
+            ..List::default()
+        }),
+        (Some(Err(_)), _) => None,
+    };
+    let Some(list) = list else {
+        return Contents {
+            catalogues,
+            contents: Vec::new(),
+            chunks: Chunks::default(),
+            kept_from: None,
+            covered: Lsn(0),
+        };
+    };
+    let used: BTreeSet<u32> = list.chunks().collect();
+    let mut contents = Vec::new();
+    let mut covered = Lsn(0);
+    let previous_is_whole = list
+        .previous
+        .as_ref()
+        .is_some_and(|object| read_object(storage, shared, object, "the checkpoint").is_ok());
+    for (object, is_newest) in [(&list.state, true), (&list.previous, false)] {
+        let Some(object) = object else { continue };
+        let serves_without = if is_newest {
+            previous_is_whole || list.kept_from == Lsn(1)
+        } else {
+            true
+        };
+        let name = if is_newest {
+            "checkpoint"
+        } else {
+            "previous checkpoint"
+        };
+        let content = content(storage, shared, object, name, serves_without);
+        if content.health.is_good() {
+            covered = covered.max(object.lsn);
+        }
+        contents.push(content);
+    }
+    for (name, object) in &list.objects {
+        let mut content = content(storage, shared, object, name, false);
+        content.is_object = true;
+        contents.push(content);
+    }
+    Contents {
+        catalogues,
+        contents,
+        chunks: Chunks {
+            all: shared.layout.format().chunks,
+            used: crate::words::small(used.len()),
+        },
+        kept_from: Some(list.kept_from),
+        covered,
+    }
+}
+
+fn content<S: Storage>(
+    storage: &S,
+    shared: &Frame,
+    object: &Object,
+    name: &str,
+    serves_without: bool,
+) -> Content {
+    let first = object.chunks.first().map_or(0, |chunk| chunk.index);
+    let offset = shared.layout.chunk(first);
+    let health = match read_object(storage, shared, object, "it") {
+        Ok(_) => Health::Good,
+        Err(error) => damage(
+            &error,
+            offset..offset + u64::from(object.bytes),
+            serves_without,
+        ),
+    };
+    Content {
+        name: name.to_owned(),
+        is_object: false,
+        lsn: object.lsn,
+        bytes: object.bytes,
+        chunks: object.chunks.len(),
+        offset,
+        health,
+    }
+}
+
+fn damage(error: &OpenError, otherwise: Range<u64>, something_else_serves: bool) -> Health {
+    let (why, range) = match error {
+        OpenError::Corrupt(corrupt) => (corrupt.what.clone(), corrupt.range.clone()),
+        OpenError::Read { .. }
+        | OpenError::NotALog
+        | OpenError::NoSuperblock { .. }
+        | OpenError::NewerFormat { .. }
+        | OpenError::TwoOwners { .. }
+        | OpenError::Region(_) => (error.to_string(), otherwise),
+    };
+    if something_else_serves {
+        return Health::Degraded {
+            why: format!("{why}; nothing is lost by it"),
+        };
+    }
+    Health::lost(why, range)
+}

@@ -1,0 +1,209 @@
+//! Every superblock place.
+
+use super::{Health, Part};
+use crate::claim::Owner;
+use crate::ids::Epoch;
+use crate::layout::{BANKS, COPIES, SLOTS, SUPERBLOCK_BYTES};
+use crate::recover::roots::{self, Place};
+use crate::storage::Storage;
+use crate::superblock::{Found, Superblock};
+
+/// What one superblock place holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CopyState {
+    /// Never written.
+    Absent,
+    /// The mark of a superblock with wrong sums, or it cannot be read.
+    Damaged,
+    /// A whole one of a later format.
+    Newer {
+        /// Its version.
+        major: u32,
+        /// Its feature bits that this program does not know.
+        features: u64,
+    },
+    /// A whole one.
+    Whole {
+        /// Its number: the superblocks of a log are counted.
+        number: u64,
+        /// Whose term it is.
+        epoch: Epoch,
+        /// The owner that wrote it.
+        owner: Owner,
+        /// It is the one that counts.
+        counts: bool,
+    },
+}
+
+/// One superblock place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SuperblockCopy {
+    /// The slot: epoch mod 4.
+    pub slot: u64,
+    /// The bank: written in turn.
+    pub bank: u64,
+    /// The copy: 0 at the start of the region, 1 at its end.
+    pub copy: u64,
+    /// From the start of the region.
+    pub offset: u64,
+    /// What is there.
+    pub state: CopyState,
+    /// How it is.
+    pub health: Health,
+}
+
+impl SuperblockCopy {
+    pub(super) fn part(&self) -> Part {
+        Part {
+            name: format!(
+                "superblock slot {} bank {} copy {}",
+                self.slot, self.bank, self.copy
+            ),
+            range: self.offset..self.offset + SUPERBLOCK_BYTES as u64,
+            health: self.health.clone(),
+        }
+    }
+}
+
+pub(super) struct Superblocks {
+    pub(super) copies: Vec<SuperblockCopy>,
+    /// The one that counts; when two owners contend, the first of theirs.
+    pub(super) newest: Option<Superblock>,
+}
+
+pub(super) fn look<S: Storage>(storage: &S) -> Superblocks {
+    let (places, newest) = find(storage);
+    let mut copies: Vec<SuperblockCopy> = places
+        .iter()
+        .zip(numbered())
+        .map(|(place, (slot, bank, copy))| SuperblockCopy {
+            slot,
+            bank,
+            copy,
+            offset: place.offset,
+            state: state(&place.found, newest.as_ref()),
+            health: Health::Good,
+        })
+        .collect();
+    let counting = copies.iter().filter(|copy| counts(copy)).count();
+    for copy in &mut copies {
+        if copy.state == CopyState::Damaged {
+            copy.health
+                .degrade("it is damaged; another copy serves".to_owned());
+        } else if counts(copy) && counting == 1 {
+            copy.health.degrade(
+                "its other copy is not like it: a crash came between the two writes, or it is damaged; the next \
+                 superblock is written twice again"
+                    .to_owned(),
+            );
+        }
+    }
+    if newest.is_none() {
+        for copy in &mut copies {
+            if copy.state == CopyState::Damaged {
+                let end = copy.offset + SUPERBLOCK_BYTES as u64;
+                copy.health = Health::Corrupt {
+                    why: "it is damaged, and no other copy serves".to_owned(),
+                    range: copy.offset..end,
+                    advice: "restore the region from a copy",
+                };
+            }
+        }
+    }
+    disputed(&mut copies, &places);
+    Superblocks { copies, newest }
+}
+
+/// Two different ones of one epoch and number.
+fn disputed(copies: &mut [SuperblockCopy], places: &[Place]) {
+    let whole = |place: &Place| match &place.found {
+        Found::Whole(superblock) => Some((**superblock).clone()),
+        Found::Nothing | Found::Remains | Found::Newer { .. } => None,
+    };
+    let all: Vec<Option<Superblock>> = places.iter().map(whole).collect();
+    let best = all.iter().flatten().map(age).max();
+    for (copy, one) in copies.iter_mut().zip(&all) {
+        let rival = |other: &Superblock| {
+            one.as_ref()
+                .is_some_and(|one| age(one) == age(other) && one != other)
+        };
+        if one.as_ref().map(age) == best && all.iter().flatten().any(rival) {
+            copy.health = Health::Corrupt {
+                why:
+                    "another superblock of this epoch and number differs: two owners wrote at once"
+                        .to_owned(),
+                range: copy.offset..copy.offset + SUPERBLOCK_BYTES as u64,
+                advice: "find out which owner the disk belonged to, and why nothing fenced the other one",
+            };
+        }
+    }
+}
+
+fn age(superblock: &Superblock) -> (Epoch, u64) {
+    (superblock.epoch, superblock.number)
+}
+
+const fn counts(copy: &SuperblockCopy) -> bool {
+    matches!(copy.state, CopyState::Whole { counts: true, .. })
+}
+
+fn state(found: &Found, newest: Option<&Superblock>) -> CopyState {
+    match found {
+        Found::Nothing => CopyState::Absent,
+        Found::Remains => CopyState::Damaged,
+        Found::Newer { major, features } => CopyState::Newer {
+            major: *major,
+            features: *features,
+        },
+        Found::Whole(superblock) => CopyState::Whole {
+            number: superblock.number,
+            epoch: superblock.epoch,
+            owner: superblock.owner,
+            counts: newest == Some(&**superblock),
+        },
+    }
+}
+
+/// Slot, bank and copy in the order in which `roots` reads them.
+fn numbered() -> impl Iterator<Item = (u64, u64, u64)> {
+    (0..COPIES).flat_map(|copy| {
+        (0..SLOTS).flat_map(move |slot| (0..BANKS).map(move |bank| (slot, bank, copy)))
+    })
+}
+
+/// The places of the first distance at which there is anything of ours, and the newest superblock there.
+fn find<S: Storage>(storage: &S) -> (Vec<Place>, Option<Superblock>) {
+    let mut remains = Vec::new();
+    for shift in 12..=16 {
+        let place = 1_u64 << shift;
+        let places = roots::read_places(storage, place);
+        let Some(newest) = newest_of(&places) else {
+            let any = places.iter().any(|place| place.found != Found::Nothing);
+            if any && remains.is_empty() {
+                remains = places;
+            }
+            continue;
+        };
+        let format = newest.format;
+        if format.superblock_place() != place {
+            continue;
+        }
+        // A region that was cut off or made longer has its second copies elsewhere than its length says.
+        let places = roots::read_of(storage, place, format.region_bytes);
+        let newest = newest_of(&places).unwrap_or(newest);
+        return (places, Some(newest));
+    }
+    if remains.is_empty() {
+        remains = roots::read_places(storage, 4096);
+    }
+    (remains, None)
+}
+
+/// The newest of those that can be read, whatever else there is.
+fn newest_of(places: &[Place]) -> Option<Superblock> {
+    let whole = places.iter().filter_map(|place| match &place.found {
+        Found::Whole(superblock) => Some(&**superblock),
+        Found::Nothing | Found::Remains | Found::Newer { .. } => None,
+    });
+    whole.max_by_key(|superblock| age(superblock)).cloned()
+}
