@@ -185,11 +185,40 @@ pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A size with its unit, in whole blocks of 512 bytes.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let wrong =
+        || "a size is a number and its unit: 64MiB, 1GiB; it is a multiple of 512 bytes".to_owned();
+    let factor: u64 = match unit {
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(factor)
+        .filter(|bytes| *bytes > 0 && bytes.is_multiple_of(512) && *bytes <= 1 << 50)
+        .ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use quorum_core::arbitration::{ClusterTag, NodeNumber};
     use scsi::reservation::{HostId, NexusId};
+
+    #[test]
+    fn a_size_has_a_unit_and_whole_blocks() {
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert_eq!(size("1KiB"), Ok(1024));
+        for wrong in ["", "64", "64M", "0MiB", "-1MiB", "1.5GiB", "9999999TiB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_key_is_hexadecimal_with_its_prefix() {

@@ -6,6 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`disk`] | the noun `disk` and its verbs |
+//! | [`log`] | the noun `log` and its verbs |
 //! | [`arbitrate`] | take a disk, keep it, run a command while it is ours |
 //! | [`demo`] | the main job on an emulated disk |
 //! | [`contest`] | contenders and a target as processes, for the demo and the benches |
@@ -14,6 +15,7 @@
 //! | [`args`] | arguments as values: keys, types, durations, WWID prefixes |
 //! | [`exit`] | the exit codes, and how an answer of a disk becomes one with a message and a next step |
 //! | [`output`] | text or JSON: results on stdout, messages on stderr |
+//! | [`content`] | what is on a disk, recognised by its signatures |
 //! | [`audit`] | one event for every change |
 //! | [`schema`], [`manual`] | what `qctl` says about itself |
 
@@ -22,11 +24,13 @@ mod args;
 mod audit;
 mod bench;
 mod clock;
+mod content;
 mod contest;
 mod demo;
 mod disk;
 mod exit;
 mod interrupt;
+mod log;
 mod manual;
 mod output;
 mod schema;
@@ -78,6 +82,8 @@ enum Command {
     Demo(demo::Args),
     /// Inspect a shared disk, reserve it, reset it
     Disk(disk::Args),
+    /// Make, look into, verify and rescue the recovery log of a quorum disk
+    Log(log::Args),
     /// Take a disk, keep it, and run a command while it is ours
     Arbitrate(Box<arbitrate::Args>),
     /// Measure a disk, arbitration on it, and failover
@@ -100,6 +106,7 @@ impl Command {
         match self {
             Self::Demo(args) => args.run(context),
             Self::Disk(args) => args.run(context),
+            Self::Log(args) => args.run(context),
             Self::Arbitrate(args) => args.run(context),
             Self::Bench(args) => args.run(context),
             Self::Target(args) => args.run(context),

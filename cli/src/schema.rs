@@ -29,6 +29,13 @@ const SCHEMAS: &[(&str, &str)] = &[
     schema!("disk-pr-status"),
     schema!("disk-pr-capabilities"),
     schema!("disk-pr-audit"),
+    schema!("log-checkpoint"),
+    schema!("log-create"),
+    schema!("log-dump"),
+    schema!("log-plan"),
+    schema!("log-salvage"),
+    schema!("log-show"),
+    schema!("log-verify"),
     schema!("target-serve"),
 ];
 

@@ -95,6 +95,23 @@ impl Format {
         Ok(format)
     }
 
+    /// The same region with another ring; what the ring leaves is for checkpoints.
+    ///
+    /// # Errors
+    /// When the ring leaves nothing.
+    pub fn with_ring(self, segments: u32, segment_bytes: u64) -> Result<Self, FormatError> {
+        let mut format = Self {
+            segments,
+            segment_bytes,
+            chunks: 0,
+            ..self
+        };
+        let left = format.region_bytes.saturating_sub(format.used_bytes());
+        let chunks = left / u64::from(format.chunk_bytes);
+        format.chunks = u32::try_from(chunks.min(4096)).unwrap_or(4096);
+        format.layout().map(|layout| layout.format())
+    }
+
     /// Bytes that all places of this format take.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {

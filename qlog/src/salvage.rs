@@ -3,6 +3,7 @@
 use crate::claim::{Claim, Fencing, Owner};
 use crate::error::{ClaimError, CreateError, OpenError, WriteError};
 use crate::ids::Lsn;
+use crate::inspect::{self, Which};
 use crate::layout::Format;
 use crate::log::create_from;
 use crate::recover::{Entry, Replay, open, roots};
@@ -17,6 +18,10 @@ pub struct Salvaged {
     pub records: u64,
     /// The last record that was copied.
     pub last: Lsn,
+    /// Named objects that were copied.
+    pub objects: Vec<String>,
+    /// Named objects that are damaged, and were not.
+    pub lost_objects: Vec<String>,
     /// Why the log did not open; none when it was whole.
     pub damage: Option<OpenError>,
 }
@@ -60,8 +65,8 @@ impl Replay for Prefix {
     }
 }
 
-/// Reads the checkpoint of `from` and its records up to the first damage, and writes them to a new log in `to`, under
-/// the same numbers.
+/// Reads the checkpoint of `from`, its records up to the first damage and its named objects, and writes them to a new
+/// log in `to`, under the same numbers; `progress` is told how many bytes of it are prepared.
 ///
 /// # Errors
 /// [`SalvageError`].
@@ -69,6 +74,7 @@ pub fn salvage<S: Storage, T: Storage>(
     from: &S,
     to: T,
     format: Format,
+    progress: &mut dyn FnMut(u64),
 ) -> Result<Salvaged, SalvageError> {
     let mut prefix = Prefix::default();
     let cluster = roots::newest(from, &mut Vec::new())
@@ -76,7 +82,12 @@ pub fn salvage<S: Storage, T: Storage>(
         .cluster;
     let damage = match open(Ref(from), &mut prefix) {
         Ok(_whole) => None,
-        Err(damage @ OpenError::Corrupt(_)) => Some(damage),
+        // With neither a checkpoint nor a record there is nothing to go on from, and not even a number.
+        Err(damage @ OpenError::Corrupt(_))
+            if prefix.checkpoint.is_some() || prefix.first.is_some() =>
+        {
+            Some(damage)
+        }
         Err(error) => return Err(SalvageError::Source(error)),
     };
     let first = prefix.first.unwrap_or(
@@ -85,11 +96,21 @@ pub fn salvage<S: Storage, T: Storage>(
             .as_ref()
             .map_or(Lsn(1), |(upto, _)| upto.next()),
     );
-    create_from(&to, format, cluster, first, &mut |_done| {})?;
+    create_from(&to, format, cluster, first, progress)?;
     let new = open(to, &mut ()).map_err(SalvageError::Open)?;
     let log = new.claim(Claim::new(Owner::default(), Fencing::Unfenced))?;
     if let Some((_, state)) = &prefix.checkpoint {
         log.checkpoint(Lsn(first.0 - 1), state)?;
+    }
+    let (mut objects, mut lost_objects) = (Vec::new(), Vec::new());
+    for name in inspect::object_names(from) {
+        match inspect::extract(from, Which::Object(&name)) {
+            Ok(Some((_, bytes))) => {
+                log.put_object(&name, &bytes)?;
+                objects.push(name);
+            }
+            Ok(None) | Err(_) => lost_objects.push(name),
+        }
     }
     let mut last = None;
     for record in &prefix.records {
@@ -105,6 +126,8 @@ pub fn salvage<S: Storage, T: Storage>(
         checkpoint,
         records,
         last: Lsn(first.0 - 1 + records),
+        objects,
+        lost_objects,
         damage,
     })
 }

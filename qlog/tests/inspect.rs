@@ -58,10 +58,11 @@ fn worst(inspection: &Inspection) -> Vec<(String, Health)> {
 }
 
 /// The same region with these bytes inverted.
-fn damaged(storage: &MemoryStorage, ranges: &[std::ops::Range<u64>]) -> MemoryStorage {
+fn damaged(storage: &MemoryStorage, ranges: &[(u64, u64)]) -> MemoryStorage {
     let mut image = storage.image();
-    for range in ranges {
-        for byte in &mut image[range.start as usize..range.end as usize] {
+    let index = |offset: u64| usize::try_from(offset).unwrap();
+    for &(start, end) in ranges {
+        for byte in &mut image[index(start)..index(end)] {
             *byte = !*byte;
         }
     }
@@ -143,7 +144,7 @@ fn a_damaged_superblock_copy_degrades_and_all_of_them_are_fatal() {
         .iter()
         .find(|copy| matches!(copy.state, CopyState::Whole { counts: true, .. }))
         .unwrap();
-    let one = damaged(&storage, &[newest.offset + 100..newest.offset + 101]);
+    let one = damaged(&storage, &[(newest.offset + 100, newest.offset + 101)]);
     let inspection = look(&one);
     assert!(inspection.refused.is_none() && !inspection.is_good());
     let bad = worst(&inspection);
@@ -154,7 +155,7 @@ fn a_damaged_superblock_copy_degrades_and_all_of_them_are_fatal() {
     );
     let all: Vec<_> = places
         .iter()
-        .map(|copy| copy.offset + 100..copy.offset + 101)
+        .map(|copy| (copy.offset + 100, copy.offset + 101))
         .collect();
     let inspection = look(&damaged(&storage, &all));
     assert!(inspection.log.is_none());
@@ -176,8 +177,8 @@ fn damage_in_acknowledged_records_is_corrupt_with_its_range() {
         .unwrap();
     let place = sealed.offset + sealed.used_bytes - 100;
     // The last block may stand in a shadow slot too.
-    let shadows = sealed.offset - 8192..sealed.offset;
-    let inspection = look(&damaged(&storage, &[place..place + 8, shadows]));
+    let shadows = (sealed.offset - 8192, sealed.offset);
+    let inspection = look(&damaged(&storage, &[(place, place + 8), shadows]));
     let bad = worst(&inspection);
     let [(name, Health::Corrupt { range, .. })] = &bad[..] else {
         panic!("{bad:?}")
@@ -197,7 +198,7 @@ fn damage_that_the_checkpoint_covers_degrades() {
         .find(|segment| segment.role == Role::Sealed)
         .unwrap();
     let place = sealed.offset + 1000;
-    let inspection = look(&damaged(&storage, &[place..place + 8]));
+    let inspection = look(&damaged(&storage, &[(place, place + 8)]));
     assert!(inspection.refused.is_none());
     let bad = worst(&inspection);
     assert!(
@@ -215,7 +216,7 @@ fn a_damaged_object_is_named() {
         .iter()
         .find(|content| content.is_object)
         .unwrap();
-    let inspection = look(&damaged(&storage, &[object.offset..object.offset + 1]));
+    let inspection = look(&damaged(&storage, &[(object.offset, object.offset + 1)]));
     let bad = worst(&inspection);
     assert!(
         matches!(&bad[..], [(name, Health::Corrupt { .. })] if name == "object disk"),
@@ -270,7 +271,7 @@ fn a_dump_goes_on_behind_damage() {
         .find(|segment| segment.role == Role::Sealed)
         .unwrap();
     let place = sealed.offset + 1000;
-    let bad = damaged(&storage, &[place..place + 8]);
+    let bad = damaged(&storage, &[(place, place + 8)]);
     let items: Vec<Item> = dump(&bad, Lsn(0)..Lsn(u64::MAX)).unwrap().collect();
     let damage: Vec<_> = items
         .iter()
@@ -297,12 +298,12 @@ proptest! {
 
     #[test]
     fn any_image_has_a_description(
-        flips in proptest::collection::vec((0..REGION as u64, any::<u8>()), 1..40),
+        flips in proptest::collection::vec((0..REGION, any::<u8>()), 1..40),
         cut in 0..=REGION / 4096,
     ) {
         let mut image = used_region().image();
         for (at, with) in flips {
-            image[at as usize] ^= with;
+            image[at] ^= with;
         }
         image.truncate(cut * 4096);
         let storage = MemoryStorage::from_image(image, 4096);

@@ -152,7 +152,7 @@ impl Consent {
 }
 
 /// A kernel name that is given out anew at each boot.
-fn unstable(name: &str) -> bool {
+pub(crate) fn unstable(name: &str) -> bool {
     name.strip_prefix("/dev/").is_some_and(|node| {
         ["sd", "sg"].iter().any(|kind| {
             node.strip_prefix(kind)
@@ -220,7 +220,7 @@ fn token(session: &Session, condition: &Condition) -> String {
 }
 
 /// FNV-1a, 32 bits: tells states apart that differ by accident; nobody forges a plan against himself.
-fn fnv1a(bytes: &[u8]) -> u32 {
+pub(crate) fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
     })

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
     /// The size of the disk, with its unit (64MiB, 1GiB); needed when the file is made
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = crate::args::size)]
     size: Option<u64>,
     /// Where to listen: an address, with a port if it is not 3260; may be repeated
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", value_parser = address)]
@@ -64,25 +64,6 @@ pub(crate) struct Args {
     /// Let only this initiator in; may be repeated
     #[arg(long, value_name = "IQN", value_parser = iqn)]
     allow: Vec<String>,
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let wrong =
-        || "a size is a number and its unit: 64MiB, 1GiB; it is a multiple of 512 bytes".to_owned();
-    let factor: u64 = match unit {
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    number
-        .checked_mul(factor)
-        .filter(|bytes| *bytes > 0 && bytes.is_multiple_of(512) && *bytes <= 1 << 50)
-        .ok_or_else(wrong)
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -282,15 +263,6 @@ impl Report for Listening<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_size_has_a_unit_and_whole_blocks() {
-        assert_eq!(size("64MiB"), Ok(64 << 20));
-        assert_eq!(size("1KiB"), Ok(1024));
-        for wrong in ["", "64", "64M", "0MiB", "-1MiB", "1.5GiB", "9999999TiB"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn an_address_may_leave_out_the_port() {

@@ -22,7 +22,7 @@ fn with_fault(world: &World, schedule: &str, arguments: &str) -> std::process::O
 
 fn error(output: &std::process::Output) -> Value {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    crate::schemas::hold_to_schema(&document);
+    crate::schema::hold_to_schema(&document);
     assert_eq!(
         document["error"]["code"],
         output.status.code().unwrap(),

@@ -14,6 +14,8 @@ mod holding;
 mod preempting;
 mod reading;
 mod registering;
+#[path = "../common/schema.rs"]
+mod schema;
 mod schemas;
 mod watching;
 mod world;

@@ -1,39 +1,8 @@
 //! Every document is held to the schema that it names, and every schema has a document in a test.
 
+use crate::schema::{file, validator};
 use crate::world::World;
-use jsonschema::{Registry, Validator};
 use serde_json::Value;
-use std::path::Path;
-
-/// The schema files of the repository.
-fn file(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schemas/{name}.json"));
-    serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()
-}
-
-fn validator(name: &str) -> Validator {
-    let registry = Registry::new()
-        .add("urn:qctl:schema:common", file("common"))
-        .unwrap()
-        .prepare()
-        .unwrap();
-    jsonschema::options()
-        .with_registry(&registry)
-        .build(&file(name))
-        .unwrap()
-}
-
-/// Panics with what is wrong, and where, unless the document meets the schema that it names.
-pub(crate) fn hold_to_schema(document: &Value) {
-    let name = document["schema"].as_str().unwrap();
-    let (name, version) = name.split_once('/').unwrap();
-    assert_eq!(version, "1", "{name}");
-    let errors: Vec<String> = validator(name)
-        .iter_errors(document)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
-    assert!(errors.is_empty(), "{errors:#?}\n{document:#}");
-}
 
 #[test]
 fn every_schema_is_printed_as_its_file_is() {

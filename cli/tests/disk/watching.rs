@@ -24,7 +24,7 @@ impl Watch {
     /// The next event, held to its schema.
     fn next(&mut self) -> Value {
         let event: Value = serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap();
-        crate::schemas::hold_to_schema(&event);
+        crate::schema::hold_to_schema(&event);
         event
     }
 

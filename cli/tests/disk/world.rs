@@ -64,7 +64,7 @@ impl World {
         let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
             panic!("{arguments}: {error}: {}", self.show(&output));
         });
-        crate::schemas::hold_to_schema(&document);
+        crate::schema::hold_to_schema(&document);
         (document, output.status.code().unwrap())
     }
 

@@ -1,11 +1,13 @@
 //! Catalogues, checkpoints, objects and the chunks that they are stored in.
 
+use super::health::{RESTORE, STORE_AGAIN};
 use super::{Health, Part};
 use crate::catalogue::{Catalogue as List, Object};
 use crate::error::OpenError;
+use crate::guards::Guards;
 use crate::ids::Lsn;
-use crate::recover::Frame;
 use crate::recover::state::{read_catalogue, read_object};
+use crate::recover::{Frame, roots};
 use crate::storage::Storage;
 use crate::superblock::{CatalogueRef, Superblock};
 use std::collections::BTreeSet;
@@ -83,6 +85,72 @@ impl Chunks {
     }
 }
 
+/// The names of the stored objects, as far as they can be read.
+pub(crate) fn object_names<S: Storage>(storage: &S) -> Vec<String> {
+    let Ok((_, list)) = newest_list(storage) else {
+        return Vec::new();
+    };
+    list.map_or_else(Vec::new, |list| list.objects.into_keys().collect())
+}
+
+/// The newest catalogue that can be read, none when none was ever written.
+fn newest_list<S: Storage>(storage: &S) -> Result<(Frame, Option<List>), OpenError> {
+    let superblock = roots::newest(storage, &mut Vec::new())?;
+    let layout = superblock
+        .format
+        .layout()
+        .expect("checked when it was parsed");
+    let shared = Frame {
+        layout,
+        id: superblock.id,
+        guards: Guards::ALL_ON,
+    };
+    let [Some(newest), previous] = superblock.catalogues else {
+        return Ok((shared, None));
+    };
+    let list = read_catalogue(storage, &shared, newest).or_else(|error| {
+        previous.map_or(Err(error), |previous| {
+            read_catalogue(storage, &shared, previous)
+        })
+    })?;
+    Ok((shared, Some(list)))
+}
+
+/// Which bytes beside the log are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Which<'a> {
+    /// The newest checkpoint.
+    Checkpoint,
+    /// The one before it.
+    Previous,
+    /// The object of this name.
+    Object(&'a str),
+}
+
+/// Reads a checkpoint or an object as it is, with its LSN; `None` when there is none. Unlike opening, it puts no other
+/// one in the place of a damaged one, and does not care about the records.
+///
+/// # Errors
+/// When there is no superblock that counts, or what is wanted is damaged or cannot be read.
+pub fn extract<S: Storage>(
+    storage: &S,
+    which: Which<'_>,
+) -> Result<Option<(Lsn, Vec<u8>)>, OpenError> {
+    let (shared, Some(list)) = newest_list(storage)? else {
+        return Ok(None);
+    };
+    let object = match which {
+        Which::Checkpoint => list.state.as_ref(),
+        Which::Previous => list.previous.as_ref(),
+        Which::Object(name) => list.objects.get(name),
+    };
+    let Some(object) = object else {
+        return Ok(None);
+    };
+    let bytes = read_object(storage, &shared, object, "what is wanted")?;
+    Ok(Some((object.lsn, bytes)))
+}
+
 pub(super) struct Contents {
     pub(super) catalogues: Vec<Catalogue>,
     pub(super) contents: Vec<Content>,
@@ -117,7 +185,7 @@ pub(super) fn look<S: Storage>(storage: &S, shared: &Frame, superblock: &Superbl
         catalogue.newest = is_newest;
         if let Err(error) = found {
             let range = catalogue.offset..catalogue.offset + u64::from(reference.bytes);
-            catalogue.health = damage(error, range, older_serves || !is_newest);
+            catalogue.health = damage(error, range, older_serves || !is_newest, RESTORE);
         }
     }
     let list = match (first, second) {
@@ -156,14 +224,14 @@ pub(super) fn look<S: Storage>(storage: &S, shared: &Frame, superblock: &Superbl
         } else {
             "previous checkpoint"
         };
-        let content = content(storage, shared, object, name, serves_without);
+        let content = content(storage, shared, object, name, serves_without, RESTORE);
         if content.health.is_good() {
             covered = covered.max(object.lsn);
         }
         contents.push(content);
     }
     for (name, object) in &list.objects {
-        let mut content = content(storage, shared, object, name, false);
+        let mut content = content(storage, shared, object, name, false, STORE_AGAIN);
         content.is_object = true;
         contents.push(content);
     }
@@ -185,6 +253,7 @@ fn content<S: Storage>(
     object: &Object,
     name: &str,
     serves_without: bool,
+    advice: &'static str,
 ) -> Content {
     let first = object.chunks.first().map_or(0, |chunk| chunk.index);
     let offset = shared.layout.chunk(first);
@@ -194,6 +263,7 @@ fn content<S: Storage>(
             &error,
             offset..offset + u64::from(object.bytes),
             serves_without,
+            advice,
         ),
     };
     Content {
@@ -207,7 +277,12 @@ fn content<S: Storage>(
     }
 }
 
-fn damage(error: &OpenError, otherwise: Range<u64>, something_else_serves: bool) -> Health {
+fn damage(
+    error: &OpenError,
+    otherwise: Range<u64>,
+    something_else_serves: bool,
+    advice: &'static str,
+) -> Health {
     let (why, range) = match error {
         OpenError::Corrupt(corrupt) => (corrupt.what.clone(), corrupt.range.clone()),
         OpenError::Read { .. }
@@ -222,5 +297,5 @@ fn damage(error: &OpenError, otherwise: Range<u64>, something_else_serves: bool)
             why: format!("{why}; nothing is lost by it"),
         };
     }
-    Health::lost(why, range)
+    Health::lost(why, range, advice)
 }

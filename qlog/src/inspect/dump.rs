@@ -4,6 +4,7 @@
 //! that had been deposed wrote behind the cut is not shown: it is void.
 
 use super::segments::{self, Chapter, EpochStarted, Walk};
+use crate::buffer::Aligned;
 use crate::claim::Owner;
 use crate::error::OpenError;
 use crate::frame::{EpochStart, Kind, Records};
@@ -157,7 +158,12 @@ impl<S: Storage> Dump<'_, S> {
         loop {
             if self.present.is_none() {
                 let chapter = self.chapters.pop_front()?;
-                let mut reader = SegmentReader::new(self.storage, self.shared, chapter.generation);
+                let mut reader = SegmentReader::new(
+                    self.storage,
+                    self.shared,
+                    chapter.generation,
+                    Aligned::default(),
+                );
                 let walk = Walk::new(&mut reader, &chapter);
                 self.present = Some(Present {
                     chapter,

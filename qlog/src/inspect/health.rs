@@ -24,7 +24,12 @@ pub enum Health {
     },
 }
 
-const SALVAGE: &str = "`qctl log salvage` copies what is good before it to a new log";
+/// For records.
+pub(super) const SALVAGE: &str = "`qctl log salvage` copies what is good before it to a new log";
+/// For a checkpoint that nothing serves for, and what it needs.
+pub(super) const RESTORE: &str = "restore the region from a copy";
+/// For an object.
+pub(super) const STORE_AGAIN: &str = "its owner has to store it again";
 
 impl Health {
     /// Is there nothing to be said?
@@ -48,15 +53,11 @@ impl Health {
 
     /// What opening refused it for.
     pub(super) fn corrupt(&mut self, found: &Corrupt) {
-        *self = Self::lost(found.what.clone(), found.range.clone());
+        *self = Self::lost(found.what.clone(), found.range.clone(), SALVAGE);
     }
 
-    pub(super) fn lost(why: String, range: Range<u64>) -> Self {
-        Self::Corrupt {
-            why,
-            range,
-            advice: SALVAGE,
-        }
+    pub(super) const fn lost(why: String, range: Range<u64>, advice: &'static str) -> Self {
+        Self::Corrupt { why, range, advice }
     }
 }
 

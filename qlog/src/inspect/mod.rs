@@ -24,7 +24,8 @@ mod segments;
 mod superblocks;
 mod watched;
 
-pub use contents::{Catalogue, Chunks, Content};
+pub(crate) use contents::object_names;
+pub use contents::{Catalogue, Chunks, Content, Which, extract};
 pub use dump::{Dump, Item, dump};
 pub use health::{Health, Part};
 pub use segments::{EpochStarted, Role, Segment, Shadow};

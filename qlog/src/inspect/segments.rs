@@ -1,6 +1,7 @@
 //! What each segment of the ring holds, frame by frame.
 
 use super::contents::Contents;
+use super::health::SALVAGE;
 use super::{Health, Part};
 use crate::buffer::Aligned;
 use crate::claim::Owner;
@@ -268,7 +269,7 @@ fn fill<S: Storage>(
     contents: &Contents,
     segment: &mut Segment,
 ) {
-    let mut reader = SegmentReader::new(storage, *shared, chapter.generation);
+    let mut reader = SegmentReader::new(storage, *shared, chapter.generation, Aligned::default());
     segment.generation = Some(chapter.generation);
     segment.epoch = Some(chapter.first.epoch);
     segment.first_lsn = Some(chapter.first.lsn);
@@ -329,7 +330,7 @@ fn fill<S: Storage>(
                 .degrade(format!("{what}; the checkpoint covers them"));
         } else if !segment.health.is_corrupt() {
             let range = reader.offset(from)..reader.offset(to);
-            segment.health = Health::lost(format!("{what}, and later ones do"), range);
+            segment.health = Health::lost(format!("{what}, and later ones do"), range, SALVAGE);
         }
         if to == end {
             break;

@@ -105,7 +105,7 @@ pub(super) fn look<S: Storage>(storage: &S) -> Superblocks {
                 copy.health = Health::Corrupt {
                     why: "it is damaged, and no other copy serves".to_owned(),
                     range: copy.offset..end,
-                    advice: "restore the region from a copy",
+                    advice: super::health::RESTORE,
                 };
             }
         }

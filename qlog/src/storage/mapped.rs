@@ -2,14 +2,16 @@
 
 use super::Storage;
 use memmap2::Mmap;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
 /// A file or a device, mapped read-only.
 ///
-/// What another process writes meanwhile may be seen or not; a file that is made shorter meanwhile ends this process
-/// with SIGBUS. So it is for inspection, and the log itself never reads through it.
+/// What another process writes meanwhile may be seen or not; a file that is made shorter meanwhile, or a block that
+/// cannot be read, ends this process with SIGBUS. So it is for inspection of what was seen to be readable, and the log
+/// itself never reads through it.
 #[derive(Debug)]
 pub struct Mapped {
     map: Mmap,
@@ -21,9 +23,10 @@ impl Mapped {
     /// # Errors
     /// The operating system's.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            map: map(&File::open(path)?)?,
-        })
+        let file = File::open(path)?;
+        // Another node may have written since: what the page cache has is not what the medium has.
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        Ok(Self { map: map(&file)? })
     }
 
     /// All bytes.

@@ -3,7 +3,7 @@
 //! | file | what it is | unsafe |
 //! |---|---|---|
 //! | `open` | a node's name to a [`crate::disk::Disk`]: which way the verbs travel | |
-//! | `resolve`, `identity`, `users`, `list` | what a node is, who uses it, all disks: by sysfs alone | |
+//! | `resolve`, `identity`, `users`, `block`, `list` | what a node is, who uses it, all disks: by sysfs alone | |
 //! | `sg_io` | SCSI commands, and resets | ioctl |
 //! | `ioc_pr` | the kernel's own persistent reservation calls | ioctl |
 //! | `nvme` | NVMe reservation commands | ioctl |
@@ -18,6 +18,7 @@
 //! before the kernel lets it; on a generic node (`/dev/sgN`), which is preferred, it can.
 
 mod abi;
+mod block;
 mod errno;
 mod identity;
 mod ioc_pr;
@@ -32,6 +33,7 @@ mod sysfs;
 mod tests;
 mod users;
 
+pub use block::{BlockDevice, block_device, loop_devices_on};
 pub use list::{Listed, ListedKind, list};
 pub use open::open;
 pub use privileges::Privileges;

@@ -67,6 +67,57 @@ pub fn with_attached(mut disk: Disk, roots: &Roots) -> Disk {
     disk
 }
 
+/// The disk that this block device is a part of.
+pub(super) fn disk_of_partition(name: &str, roots: &Roots) -> Option<String> {
+    let folder = std::fs::canonicalize(roots.block(name)).ok()?;
+    folder
+        .join("partition")
+        .exists()
+        .then(|| sysfs::name_of(folder.parent()?))
+        .flatten()
+}
+
+/// Who uses this block device, by any path to it. A part of a disk is in use, too, when the whole disk is.
+pub(super) fn of_block(name: &str, disk: Option<&str>, roots: &Roots) -> Vec<Usage> {
+    let wwid = |name: &str| {
+        let folder = roots.block(name);
+        sysfs::text(&folder.join("device/wwid")).or_else(|| sysfs::text(&folder.join("wwid")))
+    };
+    let paths = |name: &str| {
+        let mut nodes = wwid(name).map_or_else(BTreeSet::new, |wwid| nodes_with_wwid(&wwid, roots));
+        nodes.insert(name.to_owned());
+        nodes
+    };
+    let Some(disk) = disk else {
+        return usages(&paths(name), roots);
+    };
+    let number = sysfs::text(&roots.block(name).join("partition"));
+    let disks = paths(disk);
+    let same = |part: &String| sysfs::text(&roots.block(part).join("partition")) == number;
+    let mut parts: BTreeSet<String> = disks
+        .iter()
+        .flat_map(|disk| sysfs::partitions(&roots.block(disk)))
+        .filter(same)
+        .collect();
+    parts.insert(name.to_owned());
+    let mut found: BTreeSet<Usage> = usages(&parts, roots).into_iter().collect();
+    let tables = Tables::read(roots);
+    for disk in &disks {
+        found.extend(tables.uses_of(disk, roots));
+        // Also a multipath map: behind it the partition is another device, and that one may be in use.
+        for holder in sysfs::names(&roots.block(disk).join("holders")) {
+            found.insert(Usage {
+                node: roots.node(disk),
+                kind: UsageKind::HeldBy {
+                    what: words_of_holder(&holder, roots),
+                    holder: roots.node(&holder),
+                },
+            });
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// Every block node by which this host can have written to the disk of this name: all its paths, their
 /// partitions, and the multipath maps over them. None for what is not a disk of this kernel.
 #[must_use]

@@ -22,7 +22,7 @@ impl Host {
     /// The dangers to the disk whose block nodes (disk and partitions) are `nodes`.
     pub(super) fn dangers(&self, nodes: &[PathBuf], usages: &[Usage], head: &[u8]) -> Vec<String> {
         let mut dangers = self.fstab(nodes);
-        if super::content::recognise(head).contains(&"an LVM physical volume") {
+        if crate::content::recognise(head).contains(&"an LVM physical volume") {
             dangers.push(
                 "it carries an LVM physical volume: LVM may activate it at boot; keep it out with \
                  lvmdevices, a filter, or auto_activation_volume_list"
@@ -31,7 +31,7 @@ impl Host {
         }
         dangers.extend(usages.iter().filter_map(held_by_lvm));
         dangers.extend(self.multipath_key());
-        if super::content::has_multi_mount_protection(head) {
+        if crate::content::has_multi_mount_protection(head) {
             dangers.push(
                 "its ext4 has multi-mount protection: whoever mounts it writes every few seconds, \
                  and a takeover waits for that; tune2fs -O ^mmp"
@@ -146,7 +146,7 @@ mod tests {
         )
         .unwrap();
         let nodes = [std::fs::canonicalize(dev.join("sdb1")).unwrap()];
-        let mut head = vec![0; super::super::content::HEAD_BYTES];
+        let mut head = vec![0; crate::content::HEAD_BYTES];
         head[512..520].copy_from_slice(b"LABELONE");
 
         let dangers = Host { etc, dev }.dangers(&nodes, &[], &head);

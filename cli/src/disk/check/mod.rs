@@ -6,7 +6,6 @@
 
 mod blocks;
 mod boot;
-mod content;
 mod keys;
 mod latency;
 mod point;
@@ -18,6 +17,7 @@ use super::session::{About, DiskArg, Met, Session};
 use super::{capabilities, view};
 use crate::Context;
 use crate::audit;
+use crate::content;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
 use crate::output::{BAD, GOOD, Report, STRONG, WARN};
