@@ -27,7 +27,7 @@ use super::self_stop::Tenure;
 use super::serials::Block;
 use quorum_core::Instant;
 use quorum_core::arbitration::{
-    Arbitration, CommandId, Event, Input, Output, PathId, Status, Stopped,
+    Arbitration, CommandId, Event, Input, Mode, Output, PathId, Status, Stopped,
 };
 use quorum_core::times::Times;
 use scsi::reservation::{Answer, Key, Reply, Verb};
@@ -56,6 +56,7 @@ pub(super) struct Inbox {
 
 pub(super) struct Driver {
     pub(super) machine: Arbitration,
+    pub(super) mode: Mode,
     pub(super) times: Times,
     pub(super) paths: Vec<Path>,
     pub(super) clerk: Clerk,
@@ -101,7 +102,11 @@ impl Driver {
     /// Runs until the machine stands still; why it does.
     pub(super) fn run(mut self) -> Option<Stopped> {
         let _however_it_ends = EndOfTenure(Arc::clone(&self.tenure), self.notices.clone());
-        self.survey(0);
+        match self.mode {
+            Mode::Persistent => self.survey(0),
+            // SCSI-2 registers no key: there is nothing that a mark could be behind.
+            Mode::Spc2 => self.survey(self.paths.len()),
+        }
         while self.state.ended.is_none() && !self.wishes.abandon.load(Ordering::Acquire) {
             match self.next_input() {
                 Some(input) => self.bring(input),

@@ -177,7 +177,8 @@ impl Arbiter {
             !settings.nexuses.is_empty(),
             "a lock keeps a second one off"
         );
-        let (node, cluster, times) = (config.node, config.cluster, config.times);
+        let (node, cluster) = (config.node, config.cluster);
+        let (mode, times) = (config.mode, config.times);
         if settings.watchdog.is_some() {
             watchdog::has_room(&times)?;
         }
@@ -227,6 +228,7 @@ impl Arbiter {
         let timer = self_stop::start(Arc::clone(&tenure), notices.clone(), Arc::clone(&alarm))?;
         let driver = Driver {
             machine: Arbitration::new(config),
+            mode,
             times,
             paths,
             clerk,

@@ -108,7 +108,8 @@ pub enum Purpose {
     /// One verb, or a look. Over iSCSI: a session identifier of its own.
     #[default]
     Verb,
-    /// To arbitrate. Over iSCSI: the node's fixed session identifier.
+    /// To arbitrate: no command that an arbiter can do without. Over iSCSI: the node's fixed session
+    /// identifier, and of the identity the world-wide name alone, where the disk tells one.
     Arbitrate,
 }
 

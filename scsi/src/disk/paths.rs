@@ -5,7 +5,7 @@
 //!   plain commands: bound ( wrapper? ( device ))
 //! ```
 
-use super::{OpenError, Options, Path, Way};
+use super::{OpenError, Options, Path, Purpose, Way};
 use crate::device::bounded::{BoundedDevice, BoundedReservations, HANDLES_MAX, StartError, within};
 use crate::device::{Completion, Data, Device, DeviceError, ResetError};
 use crate::reservation::{NexusId, ResetScope, Unsent};
@@ -54,7 +54,14 @@ pub(crate) fn over_device(
     handles.resize_with(HANDLES_MAX, || Box::new(Further::new(open.clone())));
     let verbs = wrapped(handles)
         .into_iter()
-        .map(|device| Box::new(OverDevice::new(device)) as Box<dyn Reservations>)
+        .map(|device| {
+            let verbs = OverDevice::new(device);
+            let verbs = match options.purpose {
+                Purpose::Verb => verbs,
+                Purpose::Arbitrate => verbs.for_an_arbiter(),
+            };
+            Box::new(verbs) as Box<dyn Reservations>
+        })
         .collect();
     let reservations = BoundedReservations::over_handles(name, verbs)
         .map_err(|error| no_thread(name, error.to_string()))?;

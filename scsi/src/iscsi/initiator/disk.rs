@@ -24,6 +24,7 @@ const UNIT_SERIAL: u8 = 0x80;
 const DEVICE_IDENTIFICATION: u8 = 0x83;
 /// PERIPHERAL QUALIFIER: there is no unit behind this LUN.
 const NOTHING_THERE: u8 = 3;
+const PERIPHERAL_QUALIFIER_SHIFT: u32 = 5;
 
 /// Opens a URL: logs in through every portal.
 pub(crate) fn open_disk(name: &str, options: &Options<'_>) -> Result<Disk, OpenError> {
@@ -147,10 +148,18 @@ impl Session<'_> {
             target_credentials: self.keyring.target.clone(),
             wishes: Wishes::default(),
         };
-        let mut device = IscsiDevice::connect(settings, options.bound)
+        let device = IscsiDevice::connect(settings, options.bound)
             .map_err(|error| self.refused(error, options))?;
-        let identity = self.identify(&mut device, options)?;
+        let identity = self.identify(&device, options)?;
         Ok((device, identity))
+    }
+
+    /// The device with what its user wants around it, here too.
+    fn wrapped(&self, device: &IscsiDevice, options: &Options<'_>) -> Box<dyn Device> {
+        let bare = || Box::new(device.clone()) as Box<dyn Device>;
+        let wrap = options.wrap_device;
+        wrap.and_then(|wrap| wrap(&self.name(), vec![bare()]).pop())
+            .unwrap_or_else(bare)
     }
 
     fn refused(&self, error: ConnectError, options: &Options<'_>) -> OpenError {
@@ -184,12 +193,15 @@ impl Session<'_> {
     }
 
     /// What it is, by INQUIRY alone: that consumes no attention and passes every reservation.
-    fn identify(
-        &self,
-        device: &mut IscsiDevice,
-        options: &Options<'_>,
-    ) -> Result<Identity, OpenError> {
-        let mut inquiry = |vpd| inquire(device, vpd, options);
+    fn identify(&self, device: &IscsiDevice, options: &Options<'_>) -> Result<Identity, OpenError> {
+        let mut device = self.wrapped(device, options);
+        let mut inquiry = |vpd| inquire(&mut *device, vpd, options);
+        if options.purpose == Purpose::Arbitrate
+            && let Ok(Some(page)) = inquiry(Some(DEVICE_IDENTIFICATION))
+            && let Some(identity) = identity_for_an_arbiter(&page)
+        {
+            return Ok(identity);
+        }
         let standard = inquiry(None).map_err(|error| OpenError::Transport {
             name: self.name(),
             why: error.to_string(),
@@ -221,9 +233,20 @@ impl Session<'_> {
     }
 }
 
+/// An arbiter goes by the world-wide name alone, and is in a hurry: it is one command, where it is told.
+fn identity_for_an_arbiter(page: &[u8]) -> Option<Identity> {
+    let there = page.first()? >> PERIPHERAL_QUALIFIER_SHIFT == 0;
+    let wwid = DeviceIdentification::parse(page).ok()?.wwid()?;
+    there.then(|| Identity {
+        wwid: Some(wwid),
+        transport: Some("iscsi".to_owned()),
+        ..Identity::default()
+    })
+}
+
 /// The answer to an INQUIRY; none when it was refused.
 fn inquire(
-    device: &mut IscsiDevice,
+    device: &mut dyn Device,
     vpd: Option<u8>,
     options: &Options<'_>,
 ) -> Result<Option<Vec<u8>>, DeviceError> {

@@ -43,12 +43,22 @@ enum Spc2Form {
     Six,
 }
 
+/// Whether REPORT SUPPORTED OPERATION CODES is to be asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Opcodes {
+    Unasked,
+    /// Only of a disk without persistent reservations, which may have those of SPC-2.
+    OnlyWithoutPersistent,
+    Asked,
+}
+
 /// The verbs over a device.
 #[derive(Debug)]
 pub struct OverDevice<D> {
     device: D,
     capabilities: Capabilities,
     spc2_form: Spc2Form,
+    opcodes: Opcodes,
 }
 
 /// What a read has met on its way, and the bound that it passes on.
@@ -67,6 +77,17 @@ impl<D: Device> OverDevice<D> {
                 ..Capabilities::default()
             },
             spc2_form: Spc2Form::Ten,
+            opcodes: Opcodes::Unasked,
+        }
+    }
+
+    /// The verbs for an arbiter, which finds out by trying: a disk that has persistent reservations is not
+    /// asked for its operation codes.
+    #[must_use]
+    pub fn for_an_arbiter(self) -> Self {
+        Self {
+            opcodes: Opcodes::OnlyWithoutPersistent,
+            ..self
         }
     }
 

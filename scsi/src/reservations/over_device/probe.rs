@@ -6,11 +6,14 @@
 //! | READ FULL STATUS | whether the state names nexuses |
 //! | REPORT SUPPORTED OPERATION CODES | SPC-2 reservations, PREEMPT AND ABORT |
 //!
+//! What a disk is made of does not change under a session: READ FULL STATUS and the operation codes are asked
+//! for once, REPORT CAPABILITIES every time, for PTPL_A is of the last REGISTER.
+//!
 //! What cannot be asked without changing something (resets, CLEAR TASK SET) stays unknown until it is used.
 
 use super::answer::INVALID_FIELD_IN_CDB;
 use super::read_state::malformed;
-use super::{OverDevice, Reading, Spc2Form};
+use super::{Opcodes, OverDevice, Reading, Spc2Form};
 use crate::device::Device;
 use crate::reservation::{Answer, Refusal, Reply, Support, Verb};
 use crate::wire::cdb::{Command, OpcodeQuery, PrInAction, PrOutAction};
@@ -26,10 +29,18 @@ impl<D: Device> OverDevice<D> {
             Ok(()) => {}
             Err(answer) => return answer,
         }
-        match self.probe_opcodes(reading) {
-            Ok(()) => Answer::Done(Reply::Capabilities(self.capabilities)),
-            Err(answer) => answer,
+        let asks = match self.opcodes {
+            Opcodes::Unasked => true,
+            Opcodes::OnlyWithoutPersistent => self.capabilities.persistent != Support::Yes,
+            Opcodes::Asked => false,
+        };
+        if asks {
+            match self.probe_opcodes(reading) {
+                Ok(()) => self.opcodes = Opcodes::Asked,
+                Err(answer) => return answer,
+            }
         }
+        Answer::Done(Reply::Capabilities(self.capabilities))
     }
 
     fn probe_persistent(&mut self, reading: &mut Reading) -> Result<(), Answer> {
@@ -54,20 +65,25 @@ impl<D: Device> OverDevice<D> {
             Err(Answer::Refused(Refusal::Sense(sense))) if sense.is(INVALID_FIELD_IN_CDB) => {}
             Err(answer) => return Err(answer),
         }
-        self.read_full_status(reading).map(drop)
+        match self.capabilities.full_status {
+            Support::Unknown => self.read_full_status(reading).map(drop),
+            Support::Yes | Support::No => Ok(()),
+        }
     }
 
     fn probe_opcodes(&mut self, reading: &mut Reading) -> Result<(), Answer> {
-        let ten = self.supports(OpcodeQuery::Opcode(0x56), reading)?;
-        let six = self.supports(OpcodeQuery::Opcode(0x16), reading)?;
-        match (ten, six) {
-            (Support::Yes, _) => self.capabilities.spc2 = Support::Yes,
-            (Support::No, Support::Yes) => {
-                self.capabilities.spc2 = Support::Yes;
-                self.spc2_form = Spc2Form::Six;
-            }
-            (Support::No, Support::No) => self.capabilities.spc2 = Support::No,
-            (Support::Unknown, _) | (Support::No, Support::Unknown) => {}
+        match self.supports(OpcodeQuery::Opcode(0x56), reading)? {
+            Support::Yes => self.capabilities.spc2 = Support::Yes,
+            // Whoever does not tell of the ten-byte form does not tell of the other one.
+            Support::Unknown => {}
+            Support::No => match self.supports(OpcodeQuery::Opcode(0x16), reading)? {
+                Support::Yes => {
+                    self.capabilities.spc2 = Support::Yes;
+                    self.spc2_form = Spc2Form::Six;
+                }
+                Support::No => self.capabilities.spc2 = Support::No,
+                Support::Unknown => {}
+            },
         }
         if self.capabilities.persistent == Support::Yes {
             let query = OpcodeQuery::ServiceAction {

@@ -1,7 +1,7 @@
 //! READ STATE: as many reads as it takes to know one whole state.
 //!
 //! ```text
-//! READ FULL STATUS ──┬─ a holder, not All Registrants ──────────────────────────> the state
+//! READ FULL STATUS ──┬─ a holder, not All Registrants; or nobody registered ────> the state
 //!                    ├─ no holder, or All Registrants ─ READ RESERVATION ─┬ same generation, agrees > the state
 //!                    │                                                    └ else: from the beginning
 //!                    └─ the disk does not have it ─ READ KEYS ─ READ RESERVATION ─ (the same)
@@ -57,6 +57,11 @@ impl<D: Device> OverDevice<D> {
             Some(full) => full.into_state(),
             None => self.read_keys(reading)?,
         };
+        let names_nexuses = self.capabilities.full_status == Support::Yes;
+        // Who holds is registered (SPC-4 5.13.1): where nobody is, nobody holds.
+        if names_nexuses && state.registrations.is_empty() {
+            return Ok(Some(state));
+        }
         let told = state.reservation;
         if told.is_some_and(|held| !held.kind.all_registrants()) {
             return Ok(Some(state));
@@ -67,7 +72,6 @@ impl<D: Device> OverDevice<D> {
         if held.generation != state.generation && !silent {
             return Ok(None);
         }
-        let names_nexuses = self.capabilities.full_status == Support::Yes;
         if names_nexuses && held.reservation != told {
             // Reserved or released between the two reads; or, in the end, a disk without R_HOLDER.
             return Ok(last.then(|| without_holder_marks(state, &held)));

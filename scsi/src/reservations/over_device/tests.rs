@@ -337,6 +337,14 @@ fn without_a_visible_holder_the_reservation_is_read_as_well() {
 }
 
 #[test]
+fn where_nobody_is_registered_nobody_holds() {
+    let (exchange, asked) = read([full(4, &[])]);
+    assert_eq!(asked, ["5e 03"]);
+    let state = state(exchange);
+    assert_eq!((state.generation, state.reservation), (4, None));
+}
+
+#[test]
 fn under_all_registrants_the_reservation_is_read_and_names_no_holder() {
     let everybody = ReservationType::WriteExclusiveAllRegistrants;
     let (exchange, asked) = read([
@@ -399,7 +407,8 @@ fn a_new_generation_between_the_two_reads_makes_it_read_again() {
 
 #[test]
 fn a_state_that_never_stands_still_is_an_error_and_not_an_answer() {
-    let script = (0..3).flat_map(|n| [full(n * 2 + 1, &[]), held(n * 2 + 2, None)]);
+    let one = || [registrant(1, None)];
+    let script = (0..3).flat_map(|n| [full(n * 2 + 1, &one()), held(n * 2 + 2, None)]);
     let (exchange, asked) = read(script);
     assert_eq!(asked.len(), 6);
     assert!(matches!(
@@ -561,6 +570,34 @@ fn the_probe_asks_without_changing_anything_and_remembers_the_answers() {
     // It learned that only the six-byte RESERVE is there.
     disk.perform(&Verb::Spc2Reserve, BOUND);
     assert_eq!(asked(&log).last().unwrap(), "16 00 00 00 00 00");
+}
+
+#[test]
+fn what_a_disk_is_made_of_is_asked_once_and_what_can_change_again() {
+    let probe = [reported(), full(1, &[]), supported(3), supported(3)];
+    let (mut disk, log) = disk(probe.into_iter().chain([reported()]));
+    disk.perform(&Verb::ReadCapabilities, BOUND);
+    let before = asked(&log).len();
+    let again = disk.perform(&Verb::ReadCapabilities, BOUND).answer;
+    assert!(
+        matches!(again, Answer::Done(Reply::Capabilities(found)) if found.spc2 == Support::Yes)
+    );
+    assert_eq!(asked(&log)[before..], ["5e 02 00 00 00 00 00 00 08 00"]);
+}
+
+#[test]
+fn for_an_arbiter_operation_codes_are_asked_only_where_there_is_nothing_better() {
+    for (says, expected) in [(reported(), 0), (Say::Sense(5, 0x20, 0), 1)] {
+        let device = Scripted::new([says, full(1, &[])]);
+        let log = device.asked();
+        let mut disk = OverDevice::new(device).for_an_arbiter();
+        disk.perform(&Verb::ReadCapabilities, BOUND);
+        let codes = asked(&log)
+            .iter()
+            .filter(|cdb| cdb.starts_with("a3 0c"))
+            .count();
+        assert_eq!(codes, expected);
+    }
 }
 
 #[test]
