@@ -60,7 +60,7 @@ impl Mount {
                 Ok(()) => return Ok(kind),
                 // Not of this kind.
                 Err(nix::errno::Errno::EINVAL) => {
-                    refused = io::Error::from_raw_os_error(libc::EINVAL)
+                    refused = io::Error::from_raw_os_error(libc::EINVAL);
                 }
                 Err(errno) => return Err(errno.into()),
             }

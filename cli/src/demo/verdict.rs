@@ -247,9 +247,11 @@ fn an_epoch_a_term(played: &Played, terms: &[Term]) -> Check {
     let mut claims: Vec<(u64, u8, u64)> = played
         .records
         .iter()
-        .filter_map(|record| match record.what {
-            What::LogClaimed { epoch, .. } => Some((record.monotonic_ns, record.node, epoch)),
-            _ => None,
+        .filter_map(|record| {
+            let What::LogClaimed { epoch, .. } = record.what else {
+                return None;
+            };
+            Some((record.monotonic_ns, record.node, epoch))
         })
         .collect();
     claims.sort_unstable();

@@ -49,7 +49,7 @@ pub(crate) struct Args {
 impl Args {
     /// Lists them, or takes one out.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
-        let (place, storage) = place::open(&self.path)?;
+        let (place, storage) = place::open(&self.path, context)?;
         if let Some(out) = &self.out {
             let (which, name) = match (&self.object, self.previous) {
                 (Some(name), _) => (Which::Object(name), format!("object {name:?}")),

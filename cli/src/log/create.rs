@@ -33,9 +33,10 @@ another device, under a loop device) never is.
 Examples:
   qctl log create /var/lib/quorum.log --size 64MiB --cluster alpha
   qctl log create /dev/disk/by-id/wwn-0x5000c500a1b2c3d4-part1 --cluster alpha
+  qctl log create iscsi://192.0.2.7/iqn.2026-01.org.example:quorum/0 --cluster alpha
   qctl log create old.log --yes --dry-run")]
 pub(crate) struct Args {
-    /// The file to make, or a block device
+    /// The file to make, a block device, or a unit: iscsi://..., emu:FILE?nexus=NAME
     #[arg(value_name = "PLACE")]
     path: PathBuf,
     #[command(flatten)]

@@ -7,6 +7,7 @@
 
 use super::failure;
 use super::place::{self, Place};
+use super::unit;
 use crate::Context;
 use crate::content;
 use crate::disk::plan::{self, Consent};
@@ -15,12 +16,14 @@ use crate::output::{BAD, Report, STRONG, WARN};
 use nix::sys::statfs::{self, FsType};
 use qlog::storage::FileStorage;
 use qlog::{Format, Storage};
+use quorum::lun::Lun;
 use scsi::linux::{BlockDevice, Roots, block_device, loop_devices_on};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// File systems that write elsewhere when they overwrite, and one that forgets (statfs(2)).
 const COPY_ON_WRITE: [(i64, &str); 4] = [
@@ -66,6 +69,8 @@ pub(super) struct Destination {
     pub(super) plan: Plan,
     /// A device's claim; nobody else can mount it while this is open.
     claim: Option<File>,
+    /// It, where it is reached past the kernel.
+    unit: Option<Lun>,
 }
 
 impl Destination {
@@ -77,12 +82,21 @@ impl Destination {
         consent: &Consent,
         context: &mut Context,
     ) -> Result<Option<Self>, Failure> {
-        let (plan, claim) = look(verb, path, wish)?;
-        Ok(given(plan, consent, context)?.map(|plan| Self { plan, claim }))
+        let (plan, claim, unit) = if unit::is_one(path) {
+            let (plan, lun) = look_at_unit(verb, path, wish, context)?;
+            (plan, None, Some(lun))
+        } else {
+            let (plan, claim) = look(verb, path, wish)?;
+            (plan, claim, None)
+        };
+        Ok(given(plan, consent, context)?.map(|plan| Self { plan, claim, unit }))
     }
 
     /// Opens the place for writing, made if it is not there.
-    pub(super) fn open(&self) -> Result<FileStorage, Failure> {
+    pub(super) fn open(&self) -> Result<Arc<dyn Storage>, Failure> {
+        if let Some(lun) = &self.unit {
+            return Ok(Arc::new(lun.unfenced()));
+        }
         let (path, bytes) = (&self.plan.place.path, self.plan.place.bytes);
         let opened = if self.plan.exists {
             self.resize(bytes)
@@ -90,11 +104,14 @@ impl Destination {
         } else {
             FileStorage::create(path, bytes)
         };
-        opened.map_err(|error| {
-            let failure = failure::of_io(path, "open it for writing", &error);
-            self.abandon();
-            failure
-        })
+        match opened {
+            Ok(storage) => Ok(Arc::new(storage)),
+            Err(error) => {
+                let failure = failure::of_io(path, "open it for writing", &error);
+                self.abandon();
+                Err(failure)
+            }
+        }
     }
 
     /// A file that was made for this, and is no log, is removed again.
@@ -169,13 +186,11 @@ fn look(verb: &'static str, path: &Path, wish: &Wish) -> Result<(Plan, Option<Fi
     let place = Place {
         path: path.to_owned(),
         is_device,
+        is_unit: false,
         bytes,
     };
     let format = format(path, bytes, device_block(path, is_device), wish)?;
-    let token = format!(
-        "l{there}-{:08x}",
-        plan::fnv1a(format!("{probe:08x}|{}|{found:?}", path.display()).as_bytes())
-    );
+    let token = token(there, probe, path, &found);
     let plan = Plan {
         verb,
         place,
@@ -189,6 +204,53 @@ fn look(verb: &'static str, path: &Path, wish: &Wish) -> Result<(Plan, Option<Fi
         dry_run: false,
     };
     Ok((plan, claim))
+}
+
+/// Looks at a unit that is reached past the kernel. Who is registered on it may own it.
+fn look_at_unit(
+    verb: &'static str,
+    path: &Path,
+    wish: &Wish,
+    context: &Context,
+) -> Result<(Plan, Lun), Failure> {
+    let unit::Unit { lun, registered } = unit::open(path, context)?;
+    let reader = lun.reader();
+    let there = reader.region_bytes();
+    let bytes = size(path, true, there, wish)?;
+    let window = (content::WINDOW_BYTES as u64).next_multiple_of(u64::from(reader.block_bytes()));
+    let read = |from: u64| -> Result<Vec<u8>, Failure> {
+        let count = usize::try_from(window.min(there)).unwrap_or_default();
+        let mut bytes = vec![0; count];
+        let read = reader.read_at(from, &mut bytes);
+        read.map_err(|error| failure::of_io(path, "read it", &error))?;
+        Ok(bytes)
+    };
+    let (head, tail) = (read(0)?, read(there.saturating_sub(window))?);
+    let found = recognised(&head, &tail, log_in(&reader));
+    let probe = plan::fnv1a(&head) ^ plan::fnv1a(&tail);
+    let plan = Plan {
+        verb,
+        place: Place {
+            path: path.to_owned(),
+            is_device: false,
+            is_unit: true,
+            bytes,
+        },
+        exists: true,
+        device: None,
+        format: format(path, bytes, reader.block_bytes(), wish)?,
+        token: token(there, probe, path, &found),
+        found,
+        refusals: registered,
+        remarks: Vec::new(),
+        dry_run: false,
+    };
+    Ok((plan, lun))
+}
+
+fn token(there: u64, probe: u32, path: &Path, found: &[String]) -> String {
+    let sum = plan::fnv1a(format!("{probe:08x}|{}|{found:?}", path.display()).as_bytes());
+    format!("l{there}-{sum:08x}")
 }
 
 /// Who uses it.
@@ -229,27 +291,36 @@ fn contents(path: &Path, is_device: bool) -> io::Result<(u64, Vec<String>, u32)>
     };
     let head = read(0, window)?;
     let tail = read(there.saturating_sub(window), window)?;
-    let mut found: Vec<String> = content::recognise(&head)
-        .into_iter()
-        .chain(content::recognise_tail(&tail))
-        .map(str::to_owned)
-        .collect();
-    let written = |bytes: &[u8]| bytes.iter().any(|byte| *byte != 0);
-    if let Some(log) = log_there(path) {
-        found.retain(|what| !what.starts_with("a quorum log"));
-        found.push(log);
-    } else if found.is_empty() && (written(&head) || written(&tail)) {
-        found.push("bytes that are not recognised".to_owned());
-    } else if found.is_empty() && !is_device && there > 0 {
+    let log = FileStorage::open(path)
+        .ok()
+        .and_then(|storage| log_in(&storage));
+    let mut found = recognised(&head, &tail, log);
+    if found.is_empty() && !is_device && there > 0 {
         found.push("a file, which begins and ends with zeros".to_owned());
     }
     Ok((there, found, plan::fnv1a(&head) ^ plan::fnv1a(&tail)))
 }
 
+/// What the beginning and the end of a place say is on it.
+fn recognised(head: &[u8], tail: &[u8], log: Option<String>) -> Vec<String> {
+    let mut found: Vec<String> = content::recognise(head)
+        .into_iter()
+        .chain(content::recognise_tail(tail))
+        .map(str::to_owned)
+        .collect();
+    let written = |bytes: &[u8]| bytes.iter().any(|byte| *byte != 0);
+    if let Some(log) = log {
+        found.retain(|what| !what.starts_with("a quorum log"));
+        found.push(log);
+    } else if found.is_empty() && (written(head) || written(tail)) {
+        found.push("bytes that are not recognised".to_owned());
+    }
+    found
+}
+
 /// A log, in the words of whoever is about to lose it.
-fn log_there(path: &Path) -> Option<String> {
-    let storage = FileStorage::open(path).ok()?;
-    let log = qlog::inspect::inspect(&storage, &mut |_, _| {}).log?;
+fn log_in(storage: &impl Storage) -> Option<String> {
+    let log = qlog::inspect::inspect(storage, &mut |_, _| {}).log?;
     Some(format!(
         "a quorum log{} of epoch {}, up to LSN {}",
         cluster(&log.cluster.name),

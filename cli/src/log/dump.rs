@@ -56,7 +56,7 @@ impl Args {
                 "give the smaller number to --from",
             ));
         }
-        let (_, storage) = place::open(&self.path)?;
+        let (_, storage) = place::open(&self.path, context)?;
         let wanted = Lsn(self.from)..Lsn(self.to.saturating_add(1));
         let items = dump(&storage, wanted).map_err(|error| failure::of_open(&self.path, &error))?;
         let mut damaged = 0_u64;

@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`place`] | a log that is read: opened without disturbing anybody |
+//! | [`unit`] | a log on a unit that is reached past the kernel (`iscsi://…`, `emu:…`) |
 //! | [`destination`] | a place that is about to be written over: what is there, who uses it, and the consent |
 //! | [`failure`] | what can go wrong with a log, as a message, a next step and an exit code |
 //! | [`view`] | an inspection in JSON and in words |
@@ -21,6 +22,7 @@ mod place;
 mod progress;
 mod salvage;
 mod show;
+mod unit;
 mod verify;
 mod view;
 
@@ -30,8 +32,8 @@ use crate::exit::{Exit, Failure};
 /// `qctl log`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-A log lives in a file of fixed size on any file system, or on a block device (a partition, a whole LUN, a mapped
-device). Reading verbs disturb nobody and need no more than read access; they may run while an owner writes, and then
+A log lives in a file of fixed size on any file system, on a block device (a partition, a whole LUN, a mapped
+device), or on a unit that is reached past the kernel (iscsi://..., emu:...). Reading verbs disturb nobody and need no more than read access; they may run while an owner writes, and then
 show a moment that may be half over: ask again.
 
 Exit codes: 3 the log is damaged, 36 verify found damage, 105 there is no log, 9 a newer version made it,

@@ -41,7 +41,7 @@ pub(crate) struct Args {
 impl Args {
     /// Copies.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
-        let (source, storage) = place::open(&self.from)?;
+        let (source, storage) = place::open(&self.from, context)?;
         let same = std::fs::canonicalize(&self.from).ok() == std::fs::canonicalize(&self.to).ok();
         if same {
             return Err(Failure::usage(

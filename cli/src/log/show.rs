@@ -30,7 +30,7 @@ pub(crate) struct Args {
 impl Args {
     /// Shows it.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
-        let (place, storage) = place::open(&self.path)?;
+        let (place, storage) = place::open(&self.path, context)?;
         let inspection = inspect(&storage, &mut |_, _| {});
         let refusal = inspection
             .refused

@@ -36,13 +36,13 @@ pub(crate) struct Args {
 impl Args {
     /// Verifies it.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
-        let (place, storage) = place::open(&self.path)?;
+        let (place, storage) = place::open(&self.path, context)?;
         let bar = Bar::new(context, "reading", place.bytes);
-        let mapped = place::map(&self.path, &storage, &mut |done| bar.at(done, place.bytes));
+        let walked = place::walk(&self.path, &*storage, &mut |done| bar.at(done, place.bytes));
         drop(bar);
         let bar = Bar::new(context, "verifying", place.bytes);
         let mut progress = |done, total| bar.at(done, total);
-        let inspection = match &mapped {
+        let inspection = match &walked.mapped {
             // A file that has grown meanwhile is another one.
             Some(mapped) if mapped.region_bytes() == place.bytes => inspect(mapped, &mut progress),
             Some(_) | None => inspect(&storage, &mut progress),
@@ -55,7 +55,7 @@ impl Args {
         }
         let verified = Verified {
             place,
-            all_readable: mapped.is_some(),
+            all_readable: walked.all_readable,
             verdict: Verdict::of(&inspection),
             parts: inspection.parts(),
             inspection,

@@ -1,38 +1,32 @@
 //! `qctl arbitrate --log`: the owner claims an epoch, its command hears of it, and a clean stop parks.
 
-use super::{PATIENCE, Running, World, in_time};
+use super::{Running, World, in_time};
 use nix::sys::signal::Signal;
-use qlog::storage::FileStorage;
-use qlog::{Cluster, Format, Storage};
-use quorum::lun::Lun;
 use serde_json::Value;
-
-const REGION: u64 = 1 << 20;
+use std::process::Command;
 
 impl World {
     /// A log on the disk itself.
     fn create_log(&self, cluster: &str) {
         let name = format!("emu:{}?nexus=operator", self.file("disk").display());
-        let device = scsi::emulated::open(&name, PATIENCE).unwrap();
-        let storage = Lun::open(Box::new(device), PATIENCE).unwrap().unfenced();
-        create(&storage, cluster);
+        create(&[&name, "--cluster", cluster]);
     }
 
     /// A log in a file.
     fn create_log_file(&self) -> String {
-        let path = self.file("log");
-        create(&FileStorage::create(&path, REGION).unwrap(), "qctl");
-        path.display().to_string()
+        let path = self.file("log").display().to_string();
+        create(&[&path, "--size", "1MiB", "--cluster", "qctl"]);
+        path
     }
 }
 
-fn create(storage: &impl Storage, cluster: &str) {
-    let format = Format::for_region(storage.region_bytes(), storage.block_bytes()).unwrap();
-    let cluster = Cluster {
-        name: cluster.to_owned(),
-        times: Vec::new(),
-    };
-    qlog::create(storage, format, cluster, &mut |_| {}).unwrap();
+fn create(arguments: &[&str]) {
+    let created = Command::new(env!("CARGO_BIN_EXE_qctl"))
+        .args(["log", "create"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(created.status.success(), "{created:?}");
 }
 
 /// The epoch that was claimed on the way to ownership.
