@@ -40,10 +40,15 @@ pub(crate) fn describe(dir: &Path) -> Result<Machine> {
 }
 
 impl Machine {
-    /// Whether others kept the processors busy and this process had no precedence over them.
-    pub(crate) fn is_contended(&self) -> bool {
+    /// Whether others kept the processors busy.
+    pub(crate) fn is_busy(&self) -> bool {
         let load: f64 = self.load_average.parse().unwrap_or(0.0);
-        load > self.processors as f64 / 2.0 && self.scheduling.starts_with("SCHED_OTHER")
+        load > self.processors as f64 / 2.0
+    }
+
+    /// Whether this process has precedence over them.
+    pub(crate) fn has_precedence(&self) -> bool {
+        !self.scheduling.starts_with("SCHED_OTHER")
     }
 }
 

@@ -8,6 +8,8 @@
 //! On a busy machine a process that has waited for the disk waits for a processor next, for a whole tick of the
 //! scheduler, and every row shows that tick (4 ms) instead of the engines. Then run what was built under `chrt -f 1`
 //! (`chrt -f 1 target/release/log-peers …`); the report names the scheduling that it ran with.
+//! The thread of the file system's journal has no precedence then, so engines whose files grow (raft-engine, fjall,
+//! SQLite, redb) may still show the tick, and look worse than they are.
 //!
 //! The engines are compiled only with the feature `peers`. Without it this program is a few lines that start `cargo`
 //! again with the feature, so that the command is the same for everybody and `cargo test --workspace` builds no peer.
