@@ -10,7 +10,7 @@
 //! | [`arbitrate`] | take a disk, keep it, run a command while it is ours |
 //! | [`demo`] | the main job on an emulated disk |
 //! | [`contest`] | contenders and a target as processes, for the demo and the benches |
-//! | [`bench`] | how long a disk takes, and arbitration on it |
+//! | [`mod@bench`] | how long a disk takes, and arbitration on it |
 //! | [`target`] | serve an emulated shared disk over iSCSI |
 //! | [`args`] | arguments as values: keys, types, durations, WWID prefixes |
 //! | [`exit`] | the exit codes, and how an answer of a disk becomes one with a message and a next step |

@@ -6,6 +6,7 @@
 use crate::operation::{Action, Operation, OutArguments};
 use crate::port::{Port, Raw, transport_id};
 use anyhow::{Context as _, Result, ensure};
+use scsi::iscsi::negotiation::DigestWish;
 use scsi::logical_unit::{Behaviour, Config, LogicalUnit, MemoryMedia, Nexus};
 use scsi::reservation::ResetScope;
 use scsi::wire::cdb::Cdb;
@@ -116,11 +117,16 @@ impl Both {
     }
 
     /// Two targets on the wire, three sessions to each.
-    pub(crate) fn on_the_wire(behaviour: Behaviour, judge: &str, ours: &str) -> Result<Self> {
+    pub(crate) fn on_the_wire(
+        behaviour: Behaviour,
+        judge: &str,
+        ours: &str,
+        digests: DigestWish,
+    ) -> Result<Self> {
         let ports = |url: &str| {
             INDEXES
                 .into_iter()
-                .map(|index| Port::of_url(url, index))
+                .map(|index| Port::of_url(url, index, digests))
                 .collect::<Result<Vec<_>>>()
         };
         let nexuses = INDEXES.map(|index| Nexus::new(transport_id(index), 1));

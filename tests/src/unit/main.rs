@@ -23,6 +23,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use both::{Answer, Both, NEXUSES};
 use operation::{Action, Operation, OutArguments};
 use random::Random;
+use scsi::iscsi::negotiation::DigestWish;
 use scsi::logical_unit::Behaviour;
 use situation::{Matrix, Situation};
 use std::collections::{BTreeMap, VecDeque};
@@ -34,7 +35,7 @@ const TOLD_MAX: usize = 40;
 const HISTORY: usize = 8;
 
 const USAGE: &str = "lab-unit --operations N --minimum N --seed N  NODE=TRANSPORTID NODE=TRANSPORTID NODE=TRANSPORTID
-lab-unit --operations N --minimum N --seed N  --behaviour lio|tgt --judge URL --ours URL";
+lab-unit --operations N --minimum N --seed N  --behaviour lio|tgt --judge URL --ours URL [--digests]";
 
 struct Options {
     operations: u64,
@@ -44,6 +45,7 @@ struct Options {
     behaviour: Behaviour,
     judge: Option<String>,
     ours: Option<String>,
+    digests: DigestWish,
 }
 
 impl Options {
@@ -118,7 +120,9 @@ fn main() -> Result<ExitCode> {
 impl Run {
     fn new(options: &Options) -> Result<Self> {
         let both = match (&options.judge, &options.ours) {
-            (Some(judge), Some(ours)) => Both::on_the_wire(options.behaviour, judge, ours)?,
+            (Some(judge), Some(ours)) => {
+                Both::on_the_wire(options.behaviour, judge, ours, options.digests)?
+            }
             (None, None) => Self::in_memory(options)?,
             (Some(_), None) | (None, Some(_)) => bail!(USAGE),
         };
@@ -317,6 +321,7 @@ fn options() -> Result<Options> {
         behaviour: Behaviour::Lio,
         judge: None,
         ours: None,
+        digests: DigestWish::Unwanted,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -329,6 +334,8 @@ fn options() -> Result<Options> {
                 options.behaviour = Behaviour::from_name(&value()?).context(USAGE)?;
             }
             "--judge" => options.judge = Some(value()?),
+            // CRC32C over every header and every data segment, or no session.
+            "--digests" => options.digests = DigestWish::Required,
             "--ours" => options.ours = Some(value()?),
             _ => match argument.split_once('=') {
                 Some((node, id)) => options.nexuses.push((node.to_owned(), id.to_owned())),

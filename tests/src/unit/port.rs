@@ -5,7 +5,7 @@ use ::tests::bare_ioctl;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use scsi::device::{Data, Device as _};
 use scsi::iscsi::initiator::{IscsiDevice, Options, Url};
-use scsi::iscsi::negotiation::Wishes;
+use scsi::iscsi::negotiation::{DigestWish, Wishes};
 use scsi::iscsi::pdu::Isid;
 use scsi::reservation::ResetScope;
 use scsi::wire::cdb::Cdb;
@@ -45,7 +45,7 @@ impl Port {
     }
 
     /// A session to this URL, by the so-many-th of our initiators.
-    pub(crate) fn of_url(url: &str, index: u8) -> Result<Self> {
+    pub(crate) fn of_url(url: &str, index: u8, digests: DigestWish) -> Result<Self> {
         let url = Url::parse(url).map_err(|why| anyhow!("{url}: {why}"))?;
         let options = Options {
             portal: url.portals[0].clone(),
@@ -55,7 +55,10 @@ impl Port {
             isid: isid(index),
             credentials: None,
             target_credentials: None,
-            wishes: Wishes::default(),
+            wishes: Wishes {
+                digests,
+                ..Wishes::default()
+            },
         };
         Ok(Self::Session(IscsiDevice::connect(options, BOUND)?))
     }
