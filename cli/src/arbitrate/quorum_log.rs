@@ -8,6 +8,7 @@ use qlog::{Entry, Log, Lsn, OpenError, Replay, Root, Storage};
 use quorum::arbiter::{Ownership, QuorumLog};
 use quorum::log::{Claimed, LogError, claim};
 use quorum::lun::Lun;
+use scsi::device::Companion;
 use scsi::disk::Disk;
 use std::io;
 use std::path::PathBuf;
@@ -99,6 +100,14 @@ impl Place {
             cluster: cluster.to_owned(),
             node,
         })
+    }
+
+    /// On the disk itself it is written over the arbiter's nexus, and keeps that locked while a write is under way.
+    pub(super) fn accompany(&self, with: Companion) {
+        match &self.means {
+            Means::Lun(lun) => lun.accompany(with),
+            Means::Path(_) => {}
+        }
     }
 
     /// For the arbiter, which looks for the mark.

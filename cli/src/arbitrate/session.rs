@@ -153,6 +153,9 @@ pub(super) fn run(
         None => Arbiter::start(setup.paths, setup.settings),
     }
     .map_err(|error| not_started(&error))?;
+    if let Some(log) = &setup.log {
+        log.accompany(arbiter.companion());
+    }
     let quiet = Output::new(context.global.json, context.global.color);
     let output = std::mem::replace(&mut context.output, quiet);
     let mut session = Session {
