@@ -20,6 +20,7 @@ use qlog::Storage;
 use scsi::device::{Companion, Completion, Data, Device};
 use scsi::wire::capacity::{ALLOCATION_LENGTH_16, Capacity16};
 use scsi::wire::cdb::{Access, BlockRange, Command};
+use scsi::wire::sense::Sense;
 use scsi::wire::status::Status;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +45,8 @@ struct Shared {
     block_bytes: u32,
     blocks: u64,
     bound: Duration,
+    /// The unit has refused FUA.
+    no_fua: AtomicBool,
 }
 
 impl std::fmt::Debug for Lun {
@@ -92,6 +95,7 @@ impl Lun {
             block_bytes: size.block_bytes,
             blocks: size.blocks,
             bound,
+            no_fua: AtomicBool::new(false),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -284,9 +288,22 @@ impl Storage for LunStorage {
         self.once_whole(|| self.flush_all())
     }
 
-    /// FUA: the write is on the medium when it is answered, in one command.
+    /// FUA: the write is on the medium when it is answered, in one command. A unit that has none (DPOFUA is 0; LIO over
+    /// a file without a write cache) refuses the bit, and nothing was written: then WRITE and SYNCHRONIZE CACHE.
     fn write_durable(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.once_whole(|| self.write(offset, bytes, Access::FUA))
+        self.once_whole(|| {
+            let no_fua = &self.lun.shared.no_fua;
+            if !no_fua.load(Ordering::Acquire) {
+                match self.write(offset, bytes, Access::FUA) {
+                    Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                        no_fua.store(true, Ordering::Release);
+                    }
+                    written => return written,
+                }
+            }
+            self.write(offset, bytes, Access::default())?;
+            self.flush_all()
+        })
     }
 }
 
@@ -344,6 +361,8 @@ fn refused(command: &Command, completion: &Completion) -> io::Error {
         .map_or_else(String::new, |sense| format!(", {sense}"));
     let kind = if completion.status == Status::RESERVATION_CONFLICT {
         io::ErrorKind::PermissionDenied
+    } else if (completion.sense.as_ref()).is_some_and(Sense::is_invalid_field) {
+        io::ErrorKind::Unsupported
     } else {
         io::ErrorKind::Other
     };

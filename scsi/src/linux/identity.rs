@@ -35,17 +35,21 @@ pub(super) fn of_scsi(disk: &ScsiDisk, roots: &Roots) -> Identity {
     }
 }
 
-/// A multipath map: the identity of its paths, the size of the map.
-pub(super) fn of_map(map: &str, paths: &[ScsiDisk], roots: &Roots) -> Identity {
+/// A multipath map: the identity of its paths, which are SCSI disks or NVMe namespaces, and the size of the map.
+pub(super) fn of_map(
+    map: &str,
+    paths: &[ScsiDisk],
+    namespaces: &[String],
+    roots: &Roots,
+) -> Identity {
     let (block_count, block_bytes) = size(Some(map), roots);
+    let scsi = paths.first().map(|path| of_scsi(path, roots));
+    let nvme = || namespaces.first().map(|path| of_nvme(path, roots));
     Identity {
         address: None,
         block_count,
         block_bytes,
-        ..paths
-            .first()
-            .map(|path| of_scsi(path, roots))
-            .unwrap_or_default()
+        ..scsi.or_else(nvme).unwrap_or_default()
     }
 }
 

@@ -71,8 +71,8 @@ fn listed(name: &str, roots: &Roots) -> Option<Listed> {
                 .chain(&namespaces)
                 .map(|path| roots.node(path))
                 .collect(),
-            identity: identity::of_map(&map, &paths, roots),
-            usages: users::of_map(&map, &paths, roots),
+            identity: identity::of_map(&map, &paths, &namespaces, roots),
+            usages: users::of_map(&map, &paths, &namespaces, roots),
         },
         Found::Nvme { block } => Listed {
             node,

@@ -45,13 +45,23 @@ pub fn open(name: &str, options: &Options<'_>, roots: &Roots) -> Result<Disk, Op
         } => {
             let names = identity::lock_names_of_map(&map, &paths, &namespaces, roots);
             if paths.is_empty() {
-                host.open_map(&map, &paths, names)
+                host.open_map(&map, &paths, &namespaces, names)
             } else {
                 host.open_multipath(&map, &paths, names)
             }
         }
         Found::Nvme { block } => host.open_nvme(&block),
     }
+}
+
+/// What reads the state of a disk whose verbs are the kernel's, on kernels whose own calls cannot.
+enum Reader {
+    /// SG_IO, by the first of these nodes that opens.
+    Scsi(Vec<String>),
+    /// Passthrough on this namespace.
+    Nvme(String),
+    /// Nothing.
+    None,
 }
 
 /// What every step of opening needs to know.
@@ -67,7 +77,8 @@ impl Host<'_> {
         let mut remarks = Vec::new();
         let path = if self.uses_the_kernels_calls(&mut remarks)? {
             let names = identity::lock_names_of_scsi(disk);
-            self.kernel_path(&self.block_node(disk)?, disk, names)?
+            let reader = self.scsi_reader(Some(disk));
+            self.kernel_path(&self.block_node(disk)?, reader, names)?
         } else {
             self.sg_path(disk)?
         };
@@ -142,34 +153,39 @@ impl Host<'_> {
         Ok(self.roots.node(block))
     }
 
-    /// `IOC_PR_*` on a block node; where the kernel cannot read by it, SG_IO on the path beside it does.
+    /// SG_IO on this path, where this process may use it.
+    fn scsi_reader(&self, path: Option<&ScsiDisk>) -> Reader {
+        match path {
+            Some(path) if self.privileges.sys_rawio => {
+                let nodes = [&path.generic, &path.block].into_iter().flatten();
+                Reader::Scsi(nodes.map(|node| self.roots.node(node)).collect())
+            }
+            Some(_) | None => Reader::None,
+        }
+    }
+
+    /// `IOC_PR_*` on a block node; where the kernel cannot read by it, the path beside it does.
     fn kernel_path(
         &self,
         node: &str,
-        reader: &ScsiDisk,
+        reader: Reader,
         lock_names: Vec<String>,
     ) -> Result<Path, OpenError> {
-        let reader = if self.privileges.sys_rawio {
-            let nodes: Vec<String> = [&reader.generic, &reader.block]
-                .into_iter()
-                .flatten()
-                .map(|node| self.roots.node(node))
-                .collect();
-            Some(nodes)
-        } else {
-            None
-        };
         let has_sys_admin = self.privileges.sys_admin;
         let path = node.to_owned();
         let verbs = open_within(node, self.options, move || {
             let file = open_node(&path)?;
             let reader = match reader {
-                Some(nodes) => {
+                Reader::Scsi(nodes) => {
                     let (file, node) = first_that_opens(&path, &nodes)?;
                     let device = OverDevice::new(SgIo::new(file, node));
                     Some(Box::new(device) as Box<dyn Reservations>)
                 }
-                None => None,
+                Reader::Nvme(namespace) => {
+                    let file = NamespaceNode::new(open_node(&namespace)?);
+                    Some(Box::new(Nvme::new(file, namespace)) as Box<dyn Reservations>)
+                }
+                Reader::None => None,
             };
             let node = BlockNode::new(file, path.clone(), has_sys_admin);
             Ok(Box::new(IocPr::new(node, path, reader)) as Box<dyn Reservations>)
@@ -186,7 +202,7 @@ impl Host<'_> {
     ) -> Result<Disk, OpenError> {
         let mut remarks = Vec::new();
         if self.uses_the_kernels_calls(&mut remarks)? {
-            return self.open_map(map, paths, lock_names);
+            return self.open_map(map, paths, &[], lock_names);
         }
         let mut opened = Vec::new();
         let mut last = None;
@@ -201,7 +217,7 @@ impl Host<'_> {
         }
         match last {
             Some(error) if opened.is_empty() => Err(error),
-            Some(_) | None => Ok(self.mapped(map, paths, opened, remarks)),
+            Some(_) | None => Ok(self.mapped(map, (paths, &[]), opened, remarks)),
         }
     }
 
@@ -210,6 +226,7 @@ impl Host<'_> {
         &self,
         map: &str,
         paths: &[ScsiDisk],
+        namespaces: &[String],
         lock_names: Vec<String>,
     ) -> Result<Disk, OpenError> {
         let node = self.roots.node(map);
@@ -224,27 +241,26 @@ impl Host<'_> {
             "by the kernel's calls on the map: it registers on every path, always with APTPL"
                 .to_owned(),
         );
-        let none = ScsiDisk {
-            device: std::path::PathBuf::new(),
-            block: None,
-            generic: None,
+        let reader = match namespaces.first() {
+            Some(namespace) => Reader::Nvme(self.roots.node(namespace)),
+            None => self.scsi_reader(paths.first()),
         };
-        let path = self.kernel_path(&node, paths.first().unwrap_or(&none), lock_names)?;
-        Ok(self.mapped(map, paths, vec![path], remarks))
+        let path = self.kernel_path(&node, reader, lock_names)?;
+        Ok(self.mapped(map, (paths, namespaces), vec![path], remarks))
     }
 
     fn mapped(
         &self,
         map: &str,
-        paths: &[ScsiDisk],
+        (paths, namespaces): (&[ScsiDisk], &[String]),
         opened: Vec<Path>,
         remarks: Vec<String>,
     ) -> Disk {
         Disk {
             name: self.name.to_owned(),
-            identity: identity::of_map(map, paths, self.roots),
+            identity: identity::of_map(map, paths, namespaces, self.roots),
             paths: opened,
-            usages: users::of_map(map, paths, self.roots),
+            usages: users::of_map(map, paths, namespaces, self.roots),
             attached: Vec::new(),
             remarks,
         }

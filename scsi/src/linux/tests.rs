@@ -290,7 +290,7 @@ fn a_multipath_map_is_known_by_its_uuid_and_names_its_paths() {
     };
     assert_eq!(map, "dm-0");
     assert_eq!(paths.len(), 2);
-    let identity = identity::of_map(&map, &paths, &tree.roots());
+    let identity = identity::of_map(&map, &paths, &[], &tree.roots());
     assert_eq!(identity.wwid.as_deref(), Some("naa.1"));
     assert_eq!(identity.address, None);
 }
@@ -471,7 +471,10 @@ fn a_map_is_a_path_and_what_stands_on_it_is_a_use() {
     let Found::Multipath { map, paths, .. } = tree.classify((253, 0)).unwrap() else {
         panic!("it is a map");
     };
-    assert_eq!(texts(&users::of_map(&map, &paths, &tree.roots())), expected);
+    assert_eq!(
+        texts(&users::of_map(&map, &paths, &[], &tree.roots())),
+        expected
+    );
 }
 
 #[test]

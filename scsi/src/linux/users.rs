@@ -31,8 +31,19 @@ pub(super) fn of_scsi(disk: &ScsiDisk, roots: &Roots) -> Vec<Usage> {
 }
 
 /// Who uses the disk below a multipath map, by the map or past it.
-pub(super) fn of_map(map: &str, paths: &[ScsiDisk], roots: &Roots) -> Vec<Usage> {
+pub(super) fn of_map(
+    map: &str,
+    paths: &[ScsiDisk],
+    namespaces: &[String],
+    roots: &Roots,
+) -> Vec<Usage> {
     let mut nodes = BTreeSet::from([map.to_owned()]);
+    for path in namespaces {
+        nodes.insert(path.clone());
+        if let Some(wwid) = sysfs::text(&roots.block(path).join("wwid")) {
+            nodes.extend(nodes_with_wwid(&wwid, roots));
+        }
+    }
     for path in paths {
         nodes.extend(path.block.clone());
         if let Some(wwid) = sysfs::text(&path.device.join("wwid")) {
@@ -127,13 +138,22 @@ pub fn block_nodes(name: &str, roots: &Roots) -> Vec<String> {
             BTreeSet::from_iter(disk.block.clone()),
             vec![disk.device.clone()],
         ),
-        Ok(Found::Multipath { map, paths, .. }) => (
+        Ok(Found::Multipath {
+            map,
+            paths,
+            namespaces,
+        }) => (
             paths
                 .iter()
                 .filter_map(|path| path.block.clone())
+                .chain(namespaces.iter().cloned())
                 .chain([map])
                 .collect(),
-            paths.iter().map(|path| path.device.clone()).collect(),
+            paths
+                .iter()
+                .map(|path| path.device.clone())
+                .chain(namespaces.iter().map(|path| roots.block(path)))
+                .collect(),
         ),
         Ok(Found::Nvme { block }) => (BTreeSet::from([block.clone()]), vec![roots.block(&block)]),
         Err(_) => return Vec::new(),

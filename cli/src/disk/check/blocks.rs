@@ -5,6 +5,7 @@ use crate::exit::{Exit, Failure};
 use scsi::device::Data;
 use scsi::reservation::Verb;
 use scsi::wire::cdb::{Access, BlockRange, Command};
+use scsi::wire::sense::Sense;
 use scsi::wire::status::Status;
 
 /// The most that one read moves: what every adapter takes.
@@ -17,6 +18,8 @@ pub(super) enum Moved {
     Done,
     /// RESERVATION CONFLICT.
     Refused,
+    /// ILLEGAL REQUEST, INVALID FIELD IN CDB: nothing was moved.
+    InvalidField,
     /// Something else.
     Failed(String),
 }
@@ -64,7 +67,7 @@ pub(super) fn read(
     let moved = execute(session, path, &command, Data::In(&mut buffer), wanted);
     match moved {
         Moved::Done => Ok(buffer),
-        Moved::Refused | Moved::Failed(_) => Err(moved),
+        Moved::Refused | Moved::InvalidField | Moved::Failed(_) => Err(moved),
     }
 }
 
@@ -84,11 +87,24 @@ pub(super) fn write(
     let Ok(blocks) = u32::try_from(bytes.len() / block_bytes) else {
         return Moved::Failed("more than one write moves".to_owned());
     };
-    let command = Command::Write {
-        range: BlockRange::new(lba, blocks),
-        access: Access::FUA,
-    };
-    execute(session, path, &command, Data::Out(bytes), bytes.len())
+    let range = BlockRange::new(lba, blocks);
+    let access = Access::FUA;
+    let durable = Command::Write { range, access };
+    let moved = execute(session, path, &durable, Data::Out(bytes), bytes.len());
+    if moved != Moved::InvalidField {
+        return moved;
+    }
+    // It has no FUA (DPOFUA is 0), and has written nothing.
+    let access = Access::default();
+    let plain = Command::Write { range, access };
+    match execute(session, path, &plain, Data::Out(bytes), bytes.len()) {
+        Moved::Done => {
+            let immediate = false;
+            let flush = Command::SynchronizeCache { range, immediate };
+            execute(session, path, &flush, Data::None, 0)
+        }
+        other @ (Moved::Refused | Moved::InvalidField | Moved::Failed(_)) => other,
+    }
 }
 
 fn block_bytes(session: &Session) -> Result<usize, Moved> {
@@ -112,6 +128,7 @@ fn execute(
     match device.execute(&command.cdb(), data, bound) {
         Ok(done) if done.status == Status::RESERVATION_CONFLICT => Moved::Refused,
         Ok(done) if done.status == Status::GOOD && done.transferred == wanted => Moved::Done,
+        Ok(done) if done.sense.as_ref().is_some_and(Sense::is_invalid_field) => Moved::InvalidField,
         Ok(done) => {
             let sense = done
                 .sense
@@ -139,6 +156,7 @@ impl Moved {
         match self {
             Self::Done => "it was done".to_owned(),
             Self::Refused => "it was refused with a reservation conflict".to_owned(),
+            Self::InvalidField => "it was refused with an invalid field".to_owned(),
             Self::Failed(why) => why.clone(),
         }
     }
@@ -147,7 +165,7 @@ impl Moved {
     pub(super) fn failure(&self, disk: &str) -> Failure {
         let exit = match self {
             Self::Refused => Exit::Conflict,
-            Self::Done | Self::Failed(_) => Exit::Medium,
+            Self::Done | Self::InvalidField | Self::Failed(_) => Exit::Medium,
         };
         Failure::new(
             exit,

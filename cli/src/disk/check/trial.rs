@@ -375,7 +375,9 @@ impl<'a> Trial<'a> {
                 },
             ),
             (Moved::Refused, false) => Ok(()),
-            (Moved::Done | Moved::Refused | Moved::Failed(_), _) => Err(wrote.words()),
+            (Moved::Done | Moved::Refused | Moved::InvalidField | Moved::Failed(_), _) => {
+                Err(wrote.words())
+            }
         };
         self.met.append(&mut met);
         let why = reads_back.as_ref().err().cloned().unwrap_or_default();

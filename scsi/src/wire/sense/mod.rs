@@ -142,6 +142,12 @@ impl Sense {
         raised.then_some(Attention::new(self.asc, self.ascq))
     }
 
+    /// ILLEGAL REQUEST, INVALID FIELD IN CDB: the command asks for what this device does not have.
+    #[must_use]
+    pub const fn is_invalid_field(&self) -> bool {
+        self.is(Self::INVALID_FIELD_IN_CDB)
+    }
+
     /// Do the codes equal those of `other`, whatever the fields say?
     #[must_use]
     pub const fn is(&self, other: Self) -> bool {
