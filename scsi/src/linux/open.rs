@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | one SCSI path | SG_IO on its generic node, else on the block node | `IOC_PR_*` on the block node |
 //! | a multipath map | SG_IO on each path by itself | `IOC_PR_*` on the map |
+//! | a map over NVMe paths | passthrough on each path | `IOC_PR_*` on the map |
 //! | an NVMe namespace | passthrough | passthrough: the kernel decides |
 //!
 //! SG_IO on a map is never used: the map would send it down one path.
@@ -45,7 +46,7 @@ pub fn open(name: &str, options: &Options<'_>, roots: &Roots) -> Result<Disk, Op
         } => {
             let names = identity::lock_names_of_map(&map, &paths, &namespaces, roots);
             if paths.is_empty() {
-                host.open_map(&map, &paths, &namespaces, names)
+                host.open_nvme_map(&map, &namespaces, names)
             } else {
                 host.open_multipath(&map, &paths, names)
             }
@@ -221,6 +222,55 @@ impl Host<'_> {
         }
     }
 
+    /// Each path by itself: any of them speaks for the host. The kernel's own calls on such a map unregister once a
+    /// path, which a host can do only once.
+    fn open_nvme_map(
+        &self,
+        map: &str,
+        namespaces: &[String],
+        lock_names: Vec<String>,
+    ) -> Result<Disk, OpenError> {
+        let path_by_path = match self.options.via {
+            None => self.privileges.sys_admin && !namespaces.is_empty(),
+            Some(Way::Nvme) => true,
+            Some(Way::SgIo | Way::IocPr | Way::Emulated | Way::Iscsi) => false,
+        };
+        if !path_by_path {
+            return self.open_map(map, &[], namespaces, lock_names);
+        }
+        let mut remarks = Vec::new();
+        let mut opened = Vec::new();
+        let mut last = None;
+        for namespace in namespaces {
+            match self.nvme_path(namespace) {
+                Ok(path) => opened.push(path),
+                Err(error) => {
+                    remarks.push(format!("a path was left out: {error}"));
+                    last = Some(error);
+                }
+            }
+        }
+        match last {
+            Some(error) if opened.is_empty() => Err(error),
+            Some(_) | None => Ok(self.mapped(map, (&[], namespaces), opened, remarks)),
+        }
+    }
+
+    /// Passthrough on one namespace node.
+    fn nvme_path(&self, block: &str) -> Result<Path, OpenError> {
+        let node = self.roots.node(block);
+        let opened = node.clone();
+        let verbs = open_within(&node, self.options, move || {
+            let file = NamespaceNode::new(open_node(&opened)?);
+            Ok(Box::new(Nvme::new(file, opened)) as Box<dyn Reservations>)
+        })?;
+        let named = (
+            identity::nexus_of_nvme(block, self.roots),
+            identity::lock_names_of_nvme(block, self.roots),
+        );
+        over_verbs(&node, Way::Nvme, named, self.options, verbs)
+    }
+
     /// The map as a whole: the kernel registers on every path, and sends the rest down one that works.
     fn open_map(
         &self,
@@ -270,15 +320,7 @@ impl Host<'_> {
         let node = self.roots.node(block);
         let lock_names = identity::lock_names_of_nvme(block, self.roots);
         let path = match self.options.via {
-            None | Some(Way::Nvme) => {
-                let opened = node.clone();
-                let verbs = open_within(&node, self.options, move || {
-                    let file = NamespaceNode::new(open_node(&opened)?);
-                    Ok(Box::new(Nvme::new(file, opened)) as Box<dyn Reservations>)
-                })?;
-                let nexus = identity::nexus_of_nvme(block, self.roots);
-                over_verbs(&node, Way::Nvme, (nexus, lock_names), self.options, verbs)?
-            }
+            None | Some(Way::Nvme) => self.nvme_path(block)?,
             Some(Way::IocPr) => {
                 let opened = node.clone();
                 let has_sys_admin = self.privileges.sys_admin;
