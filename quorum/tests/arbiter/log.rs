@@ -6,8 +6,15 @@ use quorum::arbiter::{Arbiter, Happening, Ownership};
 use quorum::log::{Claimed, LogError, claim};
 use quorum::lun::{Lun, LunStorage};
 use quorum_core::arbitration::{Event, Stopped};
+use scsi::device::{Completion, Data, Device, DeviceError, ResetError};
 use scsi::emulated;
 use scsi::reservation::{Answer, RegisterOptions, ReservationType, ResetScope, Verb};
+use scsi::wire::cdb::Cdb;
+use scsi::wire::sense::Sense;
+use scsi::wire::status::Status;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The records that a log holds, as text.
 #[derive(Default, Debug)]
@@ -209,4 +216,61 @@ fn a_storage_that_met_an_attention_sends_nothing_more_and_the_log_is_claimed_aga
     assert!(met || replay.0.len() == 2);
     append(&log, "after");
     drop(owner.starve());
+}
+
+/// A unit without FUA (DPOFUA is 0): it refuses the bit, and performs nothing.
+struct WithoutFua {
+    unit: Box<dyn Device>,
+    refused: Arc<AtomicUsize>,
+}
+
+impl Device for WithoutFua {
+    fn execute(
+        &mut self,
+        cdb: &Cdb,
+        data: Data<'_>,
+        bound: Duration,
+    ) -> Result<Completion, DeviceError> {
+        let (write_10, write_16, fua) = (0x2a, 0x8a, 0x08);
+        let bytes = cdb.as_bytes();
+        if [write_10, write_16].contains(&bytes[0]) && bytes[1] & fua != 0 {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Ok(Completion {
+                status: Status::CHECK_CONDITION,
+                sense: Some(Sense::INVALID_FIELD_IN_CDB),
+                transferred: 0,
+            });
+        }
+        self.unit.execute(cdb, data, bound)
+    }
+
+    fn reset(
+        &mut self,
+        scope: ResetScope,
+        escalate: bool,
+        bound: Duration,
+    ) -> Result<(), ResetError> {
+        self.unit.reset(scope, escalate, bound)
+    }
+}
+
+#[test]
+fn a_unit_without_fua_is_written_and_flushed_instead() {
+    let world = World::new();
+    let name = format!("emu:{}?nexus=n1", world.0.join("disk").display());
+    let refused = Arc::new(AtomicUsize::new(0));
+    let device = WithoutFua {
+        unit: Box::new(emulated::open(&name, BOUND).unwrap()),
+        refused: Arc::clone(&refused),
+    };
+    let lun = Lun::open(Box::new(device), BOUND).unwrap();
+    let storage = lun.unfenced();
+    for byte in [1, 2] {
+        let block = [byte; 512];
+        storage.write_durable(4096, &block).unwrap();
+        let mut read = [0; 512];
+        storage.read_at(4096, &mut read).unwrap();
+        assert_eq!(read, block);
+    }
+    assert_eq!(refused.load(Ordering::Relaxed), 1, "it is asked once");
 }
