@@ -3,10 +3,15 @@
 //! Each test has a directory of its own. What differs from run to run (ids, times, tokens) is replaced by its name
 //! before it is compared, and every JSON document is held to its schema.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests; what was skipped is said"
+)]
 
 mod bad_input;
 mod creating;
+mod devices;
 mod looking;
 mod rescuing;
 #[path = "../common/schema.rs"]
