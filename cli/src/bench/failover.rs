@@ -31,7 +31,8 @@ Examples:
   qctl bench failover --cause killed --runs 100 --profile fast --html failover.html
   qctl bench failover --peer sanlock                  beside another system
 
-Ends with 36 if a deposed owner acted as one, or did not end with 106.")]
+Ends with 36 if a deposed owner acted as one or did not end with 106, or if an owner that nobody struck lost the
+disk: then this host is too busy for the profile.")]
 pub(super) struct Args {
     #[command(flatten)]
     contended: Contended,
