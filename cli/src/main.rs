@@ -11,6 +11,7 @@
 //! | [`demo`] | the main job on an emulated disk |
 //! | [`contest`] | contenders and a target as processes, for the demo and the benches |
 //! | [`mod@bench`] | how long a disk takes, and arbitration on it |
+//! | [`sim`] | the machines on a virtual clock, and their waiting times |
 //! | [`target`] | serve an emulated shared disk over iSCSI |
 //! | [`args`] | arguments as values: keys, types, durations, WWID prefixes |
 //! | [`exit`] | the exit codes, and how an answer of a disk becomes one with a message and a next step |
@@ -34,6 +35,7 @@ mod log;
 mod manual;
 mod output;
 mod schema;
+mod sim;
 mod target;
 mod words;
 
@@ -90,6 +92,8 @@ enum Command {
     Bench(bench::Args),
     /// Serve an emulated shared disk over iSCSI
     Target(target::Args),
+    /// Simulate arbitration with everything that may go wrong, and solve its waiting times
+    Sim(Box<sim::Args>),
     /// The keeper of a command, between qctl and it
     #[command(name = arbitrate::command::KEEPER, hide = true)]
     Keeper(arbitrate::command::keeper::Args),
@@ -110,6 +114,7 @@ impl Command {
             Self::Arbitrate(args) => args.run(context),
             Self::Bench(args) => args.run(context),
             Self::Target(args) => args.run(context),
+            Self::Sim(args) => args.run(context),
             Self::Keeper(args) => args.run(),
             Self::Schema(args) => args.run(context),
             Self::Completions(args) => args.run(context),

@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value, json};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Headings and names.
@@ -107,6 +107,14 @@ impl Output {
     pub(crate) fn message(&mut self, text: &str) {
         // A message that nobody can receive is no reason to stop.
         drop(writeln!(self.err, "qctl: {text}"));
+    }
+
+    /// Says how far it is, in place of what it said last, where a person watches; an empty text takes it away.
+    pub(crate) fn progress(&mut self, text: &str) {
+        if io::stderr().is_terminal() {
+            // Progress that nobody can see is no reason to stop.
+            drop(write!(self.err, "\r\x1b[K{text}").and_then(|()| self.err.flush()));
+        }
     }
 
     /// Ends the program with the code of what happened.

@@ -36,6 +36,8 @@ const SCHEMAS: &[(&str, &str)] = &[
     schema!("log-salvage"),
     schema!("log-show"),
     schema!("log-verify"),
+    schema!("sim-arbitration"),
+    schema!("sim-times"),
     schema!("target-serve"),
 ];
 

@@ -61,6 +61,10 @@ pub(crate) struct Args {
     /// The times: classic, default or fast. The same on every node of the cluster
     #[arg(long, default_value = "default")]
     profile: ProfileArg,
+    /// In place of a profile: times for which a dead owner's disk has its next owner within this. The same on every node of
+    /// the cluster; `qctl sim times --takeover DURATION` prints them
+    #[arg(long, value_name = "DURATION", conflicts_with = "profile", value_parser = crate::args::positive_duration)]
+    takeover: Option<Duration>,
     /// The cluster's name. Nodes with another name, or other times, are foreign to each other
     #[arg(long, value_name = "NAME", default_value = "qctl")]
     cluster: String,

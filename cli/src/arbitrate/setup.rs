@@ -8,7 +8,7 @@ use crate::disk::guard;
 use crate::exit::{Exit, Failure};
 use quorum::arbiter::{Settings, WatchdogOptions, runtime_dir, state_dir};
 use quorum_core::arbitration::{Config, Mode, NodeNumber, Policy};
-use quorum_core::times::{Profile, Times};
+use quorum_core::times::{Demand, Profile, Times};
 use scsi::disk::{Disk, Options, Path, Purpose, Way};
 use scsi::reservation::{Answer, Capabilities, Reply, Support, Verb};
 use scsi::reservations::Reservations;
@@ -42,7 +42,7 @@ pub(super) fn setup(args: &Args, context: &Context) -> Result<Setup, Failure> {
     refuse_in_use(&disk)?;
     refuse_attached(&disk)?;
     let (mode, why) = mode(args, &mut disk)?;
-    let times = args.profile.0.times(mode);
+    let times = times(args, mode)?;
     let mut remarks = std::mem::take(&mut disk.remarks);
     remarks.extend(drain::drain(&disk, OPEN_MAX)?);
     let wwid = disk.identity.wwid.clone().unwrap_or_else(|| {
@@ -144,6 +144,15 @@ fn refuse_attached(disk: &Disk) -> Result<(), Failure> {
              them different names at their targets"
         ),
     ))
+}
+
+/// Of the profile, or solved for the takeover that was asked for: from that target alone, so that every node of the
+/// cluster comes to the same ones.
+fn times(args: &Args, mode: Mode) -> Result<Times, Failure> {
+    match args.takeover {
+        None => Ok(args.profile.0.times(mode)),
+        Some(takeover) => crate::sim::solve(&Demand::for_takeover(mode, takeover)),
+    }
 }
 
 fn policy(args: &Args) -> Policy {

@@ -38,7 +38,15 @@ impl Adversary {
     }
 
     /// How long until the next act.
-    pub fn pause(&mut self, plan: &Plan) -> Duration {
+    pub fn pause(&mut self, world: &World, plan: &Plan) -> Duration {
+        // A win and the settle time are short, and much may go wrong in them.
+        let young = world.nodes().iter().any(|node| node.belief == Belief::Held);
+        if young && self.rng.chance(300) {
+            return plan
+                .times
+                .settle
+                .mul_f64(self.rng.below(1000) as f64 / 1000.0);
+        }
         plan.act_every.mul_f64(self.rng.below(2000) as f64 / 1000.0)
     }
 
@@ -72,6 +80,10 @@ impl Adversary {
             56..=60 => {
                 count(world, FaultKind::StrangerReset, 0);
                 world.reset();
+            }
+            61..=65 if !spared && plan.lacks_aptpl() => {
+                count(world, FaultKind::PowerLoss, 0);
+                world.lose_power();
             }
             61..=63 if !spared => {
                 count(world, FaultKind::PowerLoss, 0);

@@ -17,6 +17,7 @@
 //! | one run, and many | [`run`] |
 //! | what was counted, and which transitions there are | [`counts`], [`transitions`] |
 //! | what each guard changes | [`trial`] |
+//! | every schedule of a small world | [`exhaustive`] |
 //! | worlds as text | `script` (feature) |
 //!
 //! The same seed gives the same run on every machine. Nothing here reads a clock, a file or anything random.
@@ -31,6 +32,7 @@ pub mod checkers;
 pub mod clock;
 pub mod counts;
 pub mod disk;
+pub mod exhaustive;
 pub mod faults;
 pub mod node;
 pub mod plan;

@@ -68,6 +68,8 @@ pub struct Node {
     pub(crate) path_up: Vec<bool>,
     /// The machine says that it may be written over.
     pub(crate) path_good: Vec<bool>,
+    /// The key that was registered last.
+    pub(crate) registered_as: Option<Key>,
     /// By its own clock.
     pub proved_until: Instant,
     /// What it thinks of itself.
@@ -119,6 +121,7 @@ impl Node {
             nexuses: Vec::new(),
             path_up: vec![true; paths],
             path_good: vec![false; paths],
+            registered_as: None,
             proved_until: Instant::ZERO,
             belief: Belief::Nothing,
             key: None,

@@ -182,7 +182,7 @@ fn lacks(mode: Mode, behaviour: Behaviour, rng: &mut Rng) -> Lacks {
     let persistent = mode == Mode::Persistent;
     let which = rng.below(100);
     Lacks {
-        aptpl: persistent && which < 6,
+        aptpl: persistent && !(6..92).contains(&which),
         // Without PREEMPT AND ABORT a reset is the only barrier, and a disk without either is refused.
         reset: persistent && behaviour != Behaviour::Tgt && (6..12).contains(&which),
         abort: persistent && (12..18).contains(&which),

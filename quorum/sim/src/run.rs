@@ -41,7 +41,7 @@ pub fn run(plan: &Plan, tells: Tells, trials: &mut Option<Trials>) -> Outcome {
     let mut adversary = Adversary::new(plan);
     let end = Instant::ZERO + plan.span;
     while world.now() < end && world.checkers.violations.is_empty() {
-        let pause = adversary.pause(plan);
+        let pause = adversary.pause(&world, plan);
         world.run(pause);
         adversary.act(&mut world, plan);
         world.forget_old_lines(LINES);
@@ -115,7 +115,7 @@ fn heal(world: &mut World, plan: &Plan) {
         let stage = world
             .node(number)
             .and_then(|node| node.machine.as_ref().map(Arbitration::stage));
-        if stage.is_none_or(Stage::is_final) {
+        if stage.is_none_or(Stage::is_final) || world.is_cut_off(number) {
             world.start(number);
         }
     }

@@ -95,7 +95,7 @@ fn patient() -> Times {
     let times = Times {
         defend_interval: ms(700),
         lateness: ms(100),
-        command_bound: ms(500),
+        command_bound: ms(490),
         challenge_wait: ms(3200),
         self_stop: ms(3100),
         ..Profile::Default.times(Mode::Persistent)

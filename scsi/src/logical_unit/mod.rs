@@ -255,6 +255,14 @@ impl LogicalUnit {
         self.persistent.registration(nexus).map(|one| one.key)
     }
 
+    /// The same unit without the counter of its past, PRGENERATION: so that a model checker can close its world. For
+    /// whoever compares generations it is another unit.
+    #[must_use]
+    pub fn without_generation(mut self) -> Self {
+        self.persistent.generation = 0;
+        self
+    }
+
     /// Is it reserved, under either protocol? Else everybody may write.
     #[must_use]
     pub const fn is_reserved(&self) -> bool {

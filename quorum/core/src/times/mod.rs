@@ -104,13 +104,13 @@ impl Times {
         let mut list = vec![
             Inequality {
                 name: "bounded-round",
-                formula: "j + c + (1 + m)·l <= d",
+                formula: "j + c + (1 + m)·l < d",
                 protects: "a lost command costs one round and not two, even the last one of a late round",
                 left: self.lateness
                     + self.command_bound
                     + self.round_trip * (1 + self.removable_keys),
                 right: self.defend_interval,
-                strict: false,
+                strict: true,
             },
             self.live_owner_defends(mode),
             Inequality {

@@ -3,7 +3,7 @@
 //! The one free choice is the defend interval d; everything else follows from it:
 //!
 //! ```text
-//!   c = d - j - (1 + m)·l                           bounded-round
+//!   c = d - j - (1 + m)·l, and a little less        bounded-round
 //!   s > (2d + j)(1 + rho) + (2 + m)·l               owner-survives-a-lost-round
 //!   w > what live-owner-defends and retake-comes-first ask for
 //!   g > what deposed-stops-first asks for
@@ -195,7 +195,8 @@ impl Demand {
     /// The times with the shortest sensible defend interval.
     fn shortest(&self) -> Times {
         let m = self.removable_keys();
-        let least = self.lateness + self.round_trip * (TRIPS_MIN + 1 + m);
+        let round = self.lateness + self.round_trip * (1 + m);
+        let least = round + self.round_trip * TRIPS_MIN + room(round + self.round_trip * TRIPS_MIN);
         self.times(up_to_a_millisecond(least))
     }
 
@@ -211,7 +212,8 @@ impl Demand {
             lateness: self.lateness,
             round_trip: self.round_trip,
             command_bound: defend_interval
-                .saturating_sub(self.lateness + self.round_trip * (1 + m)),
+                .saturating_sub(self.lateness + self.round_trip * (1 + m))
+                .saturating_sub(room(defend_interval)),
             removable_keys: m,
             drift_ppm: self.drift_ppm,
             challenge_wait: Duration::ZERO,
@@ -354,7 +356,11 @@ fn largest(least: Duration, most: Duration, holds: impl Fn(Duration) -> bool) ->
 
 /// Surely above, with the room that every strict inequality is given.
 fn above(span: Duration) -> Duration {
-    up_to_a_millisecond(span + (span / 100).max(MILLISECOND))
+    up_to_a_millisecond(span + room(span))
+}
+
+fn room(span: Duration) -> Duration {
+    (span / 100).max(MILLISECOND)
 }
 
 fn up_to_a_millisecond(span: Duration) -> Duration {

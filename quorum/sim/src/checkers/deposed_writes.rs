@@ -33,7 +33,7 @@ struct Write {
     term: u64,
     /// Accepted on an open disk, in this term.
     open_in: Option<u64>,
-    /// A late RESERVE let it through.
+    /// A late RESERVE, or a registration after a power loss without APTPL, let it through.
     excused: bool,
 }
 
@@ -85,7 +85,8 @@ impl DeposedWrites {
         self.revived.insert(term)
     }
 
-    /// SCSI-2: a RESERVE of its nexus took effect, of which nobody knew any more: it is exposed.
+    /// It may be let in: by a RESERVE of its nexus of which nobody knew any more (SCSI-2), or by a registration after a
+    /// power loss without APTPL. It is exposed.
     pub fn excuse(&mut self, token: u64) {
         if let Some(write) = self.writes.get_mut(&token) {
             write.excused = true;

@@ -194,6 +194,10 @@ impl World {
         let was_open = self.disk.is_open();
         self.checkers.live_owner.disk_trouble(self.now);
         self.disk.lose_power();
+        if self.mode() == Mode::Persistent && self.disk.state().registrations.is_empty() {
+            // Whoever registers again lets in what it has under way: without APTPL nothing closes that.
+            self.excuse_writes();
+        }
         self.disk_changes(was_open);
     }
 
@@ -350,6 +354,12 @@ impl World {
             && node.round_trip <= times.round_trip
             && node.path_up.iter().all(|up| *up)
             && self.reaches_the_disk(index)
+    }
+
+    /// Has this node lost its session, on a target that binds registrations to sessions, without a word?
+    #[must_use]
+    pub fn is_cut_off(&self, number: u8) -> bool {
+        !self.reaches_the_disk(self.at(number))
     }
 
     /// Does the disk know it still? On a target that binds registrations to sessions the key of an owner whose

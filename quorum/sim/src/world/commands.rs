@@ -216,6 +216,12 @@ impl World {
                 crate::words::answer_word(&exchange.answer)
             )
         });
+        // A challenger that registers anew in the very round that removes it costs that round as much as a lost command:
+        // the times count each challenger once.
+        let conflicts = matches!(exchange.answer, Answer::Conflict { .. });
+        if conflicts && self.nodes[index].belief != Belief::Nothing {
+            self.checkers.live_owner.lost_command(self.now, effect.node);
+        }
         if effect.verb == Verb::Spc2Reserve && matches!(exchange.answer, Answer::Done(_)) {
             self.note_reserve(&effect, index);
         }
@@ -247,10 +253,16 @@ impl World {
     /// over. What its nexus has under way will be accepted.
     fn note_reserve(&mut self, effect: &Effect, index: usize) {
         let node = &self.nodes[index];
+        if node.stood {
+            self.checkers.live_owner.disk_trouble(self.now);
+        }
+        let node = &self.nodes[index];
         let believes = node.belief != Belief::Nothing && node.incarnation == effect.incarnation;
         if !believes || effect.late {
             self.reserved_late(effect.nexus);
-        } else if node.term < self.checkers.deposed_writes.term() {
+        }
+        let node = &self.nodes[index];
+        if believes && node.term < self.checkers.deposed_writes.term() {
             self.revived(index);
         }
     }

@@ -563,6 +563,8 @@ impl World {
                 self.nodes[index].weak_barrier =
                     matches!(kind, BarrierKind::SettleOnly | BarrierKind::Abort);
             }
+            // A wait by a clock that stands still is longer, and no harm.
+            Event::Waiting { .. } => self.nodes[index].stood = false,
             Event::Held { key, .. } => self.held(index, *key),
             Event::Owner { .. } => self.owner(index),
             Event::Retaken { key } => {
@@ -583,12 +585,19 @@ impl World {
 
     /// Over which paths a node may write.
     fn note_path(&mut self, index: usize, event: &Event) {
+        let node = &mut self.nodes[index];
         let (path, usable) = match event {
-            Event::Registered { path, .. } => (path, true),
+            Event::Registered { path, key } => {
+                // Another key: another pass, in which each path must be registered anew.
+                if node.registered_as.replace(*key) != Some(*key) {
+                    node.path_good.fill(false);
+                }
+                (path, true)
+            }
             Event::Path { path, usable } => (path, *usable),
             _ => return,
         };
-        if let Some(good) = self.nodes[index].path_good.get_mut(usize::from(path.0)) {
+        if let Some(good) = node.path_good.get_mut(usize::from(path.0)) {
             *good = usable;
         }
     }
@@ -615,7 +624,8 @@ impl World {
         node.must_claim = true;
         node.next_write = now;
         let fresh = node.proof_is_fresh();
-        node.stood = !fresh;
+        // Under SCSI-2 its win may be an old one already.
+        node.stood = !fresh || node.stood && node.config.mode == Mode::Spc2;
         if !fresh && node.stands_since <= self.held_at {
             // It is told of a win that is over: another one has held the disk since its clock stood still.
             node.term = 0;
@@ -626,7 +636,7 @@ impl World {
         node.term = self.checkers.deposed_writes.term();
         self.counts.terms += 1;
         self.held_at = now;
-        self.opened_by_operator = false;
+        self.opened_by_operator &= self.disk.is_open();
         self.opened_since_held = self.disk.is_open();
         let found = self.checkers.acknowledged.read_by_next_owner();
         self.checkers.hold(Property::Acknowledged, found);
@@ -639,12 +649,14 @@ impl World {
         node.belief = Belief::Owner;
         let number = node.number;
         let until = node.acts_until();
+        let leaves = node.farewell.is_some();
         let fresh = self.knows_the_time(index);
-        let found = self
-            .checkers
-            .one_owner
-            .told_owner(now, number, until, fresh);
-        self.checkers.hold(Property::OneOwner, found);
+        // One that is about to leave starts nothing any more.
+        if !leaves {
+            let checker = &mut self.checkers.one_owner;
+            let found = checker.told_owner(now, number, until, fresh);
+            self.checkers.hold(Property::OneOwner, found);
+        }
         self.counts.owners += 1;
         if self.last_owner.replace(number) != Some(number) {
             self.counts.changes += 1;

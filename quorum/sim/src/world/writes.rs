@@ -259,15 +259,19 @@ impl World {
             .map(|(token, _)| *token)
             .collect();
         for token in gone {
-            if let Some(write) = self.writes.out.get(&token) {
-                let index = self.at(write.node);
-                let node = &mut self.nodes[index];
-                node.writes_out -= u32::from(node.incarnation == write.incarnation);
-            }
             self.checkers.deposed_writes.gone(token);
             self.checkers.acknowledged.forgotten(token);
             self.disk.forget_write(token);
-            self.writes.out.remove(&token);
+            let Some(write) = self.writes.out.remove(&token) else {
+                continue;
+            };
+            let index = self.at(write.node);
+            let node = &mut self.nodes[index];
+            if node.incarnation == write.incarnation {
+                node.writes_out -= 1;
+                // A mark that was sent is the point of no return, whatever came of it.
+                self.bid_farewell(index, matches!(write.content, Content::Mark(_)));
+            }
         }
     }
 
@@ -279,6 +283,13 @@ impl World {
             .iter()
             .filter(|(_, write)| write.nexus == nexus);
         for (token, _) in old {
+            self.checkers.deposed_writes.excuse(*token);
+        }
+    }
+
+    /// Without APTPL: what is under way at a power loss may be let in by a registration afterwards.
+    pub(super) fn excuse_writes(&mut self) {
+        for token in self.writes.out.keys() {
             self.checkers.deposed_writes.excuse(*token);
         }
     }

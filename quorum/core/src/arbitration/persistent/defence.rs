@@ -319,8 +319,8 @@ impl Persistent {
         owning.round = None;
         owning.tenure.prove(&mut self.desk, sent_at, now);
         self.attentions = Attentions::default();
-        let proves_for_paths =
-            sent_at >= self.path_came_at || !self.desk.stands(Guard::JoinFollowsACleanRound);
+        let proves_for_paths = self.path_came_at.is_none_or(|at| sent_at >= at)
+            || !self.desk.stands(Guard::JoinFollowsACleanRound);
         if proves_for_paths {
             self.join_paths();
         }

@@ -95,8 +95,8 @@ pub(crate) struct Persistent {
     leave_asked: bool,
     /// When foreign registrations were removed; the last three.
     foreign_removed: VecDeque<Instant>,
-    /// When a path came last.
-    path_came_at: Instant,
+    /// When a path came last, if one ever did.
+    path_came_at: Option<Instant>,
 }
 
 /// Where the machine stands.
@@ -144,7 +144,7 @@ impl Persistent {
             described: false,
             leave_asked: false,
             foreign_removed: VecDeque::new(),
-            path_came_at: Instant::ZERO,
+            path_came_at: None,
         }
     }
 
@@ -247,7 +247,7 @@ impl Persistent {
             pair.map(|(_, new)| *new)
         };
         machine.fed_at = normal(machine.fed_at, now).min(NORMAL_NOW);
-        machine.path_came_at = normal(machine.path_came_at, now);
+        machine.path_came_at = machine.path_came_at.map(|at| normal(at, now));
         for at in &mut machine.foreign_removed {
             *at = normal(*at, now);
         }
@@ -645,7 +645,7 @@ impl Persistent {
 
     fn on_path_changed(&mut self, path: PathId, usable: bool) {
         if usable {
-            self.path_came_at = self.desk.now;
+            self.path_came_at = Some(self.desk.now);
         }
         if self.paths.set_up(path, usable) {
             // A path that came back is usable only when it has joined.

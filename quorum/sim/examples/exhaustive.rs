@@ -1,0 +1,78 @@
+//! Exhausts the small worlds of arbitration, one after the other, and prints how many states each has.
+//!
+//! `cargo run --release --package quorum-sim --example exhaustive [-- LARGEST]`: worlds of up to so many states are
+//! exhausted; of a larger one that many are searched, breadth first, and the depth is printed.
+
+#![expect(clippy::print_stdout, reason = "its result is what it prints")]
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "how long it took is told, and decides nothing"
+)]
+
+#[path = "../tests/exhaustive/model.rs"]
+mod model;
+
+use model::Small;
+use quorum_core::arbitration::{Guards, Mode};
+use quorum_sim::exhaustive::Scope;
+use stateright::{Checker as _, Model as _};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let largest = std::env::args().nth(1).and_then(|text| text.parse().ok());
+    let largest = largest.unwrap_or(3_000_000);
+    let mut sound = true;
+    for mode in [Mode::Persistent, Mode::Spc2] {
+        for (nodes, faults, keys) in [(2, 0, 1), (2, 1, 1), (2, 2, 2), (3, 1, 1)] {
+            let scope = Scope {
+                mode,
+                nodes,
+                faults,
+                keys,
+                ticks_max: 40,
+                guards: Guards::ALL_ON,
+            };
+            sound &= search(scope, largest);
+        }
+    }
+    if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn search(scope: Scope, largest: usize) -> bool {
+    let began = std::time::Instant::now();
+    let checker = Small(scope)
+        .checker()
+        .threads(1)
+        .target_state_count(largest)
+        .spawn_bfs()
+        .join();
+    let states = checker.unique_state_count();
+    let exhausted = checker.state_count() < largest;
+    println!(
+        "{:?}: {} nodes, {} faults, {} keys: {} states{}, depth {}, {:.0} s",
+        scope.mode,
+        scope.nodes,
+        scope.faults,
+        scope.keys,
+        states,
+        if exhausted { ", exhausted" } else { "" },
+        checker.max_depth(),
+        began.elapsed().as_secs_f64()
+    );
+    let mut sound = true;
+    for (name, path) in checker.discoveries() {
+        if name.starts_with('S') {
+            sound = false;
+            println!("{name} does not hold: {:?}", path.last_state().violated());
+            for (number, action) in path.into_actions().iter().enumerate() {
+                println!("  {number:>3} {action:?}");
+            }
+        }
+    }
+    sound
+}
