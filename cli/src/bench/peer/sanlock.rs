@@ -79,14 +79,17 @@ impl Pair {
         }
         let [owner, other] = &self.hosts;
         let of = |id: u8| self.lockspace.replacen(":0:", &format!(":{id}:"), 1);
-        for (host, args) in [
-            (owner, ["init", "-s", &self.lockspace]),
-            (owner, ["init", "-r", &self.lease]),
-            (owner, ["add_lockspace", "-s", &of(1)]),
-            (other, ["add_lockspace", "-s", &of(2)]),
-        ] {
+        let (first, second) = (of(1), of(2));
+        // The lockspace keeps its io_timeout from the beginning, whatever the daemons are told.
+        let steps: [(&Host, &[&str]); 4] = [
+            (owner, &["init", "-s", &self.lockspace, "-o", "1"]),
+            (owner, &["init", "-r", &self.lease]),
+            (owner, &["add_lockspace", "-s", &first]),
+            (other, &["add_lockspace", "-s", &second]),
+        ];
+        for (host, args) in steps {
             if !host
-                .client(&args)
+                .client(args)
                 .status()
                 .is_ok_and(|status| status.success())
             {
