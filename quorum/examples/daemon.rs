@@ -7,6 +7,10 @@
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example that tells what happens")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "it acts on a few of the notices, and prints the others"
+)]
 
 use qlog::{Cluster, Entry, Format, Log, Lsn, Replay, Storage};
 use quorum::arbiter::{Arbiter, Happening, Ownership, Settings, now, runtime_dir, state_dir};
