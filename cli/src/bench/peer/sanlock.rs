@@ -1,5 +1,5 @@
 //! One takeover of sanlock, by its own program: two daemons over one file of leases; one is killed, and the
-//! other acquires the lease of the dead. As tight as it goes: io_timeout 1, and without its watchdog daemon.
+//! other acquires the lease of the dead. It is asked for io_timeout 1, and runs without its watchdog daemon.
 //!
 //! A host without CAP_SYS_RESOURCE cannot start it ("cannot set the limits for memlock").
 
@@ -80,7 +80,6 @@ impl Pair {
         let [owner, other] = &self.hosts;
         let of = |id: u8| self.lockspace.replacen(":0:", &format!(":{id}:"), 1);
         let (first, second) = (of(1), of(2));
-        // The lockspace keeps its io_timeout from the beginning, whatever the daemons are told.
         let steps: [(&Host, &[&str]); 4] = [
             (owner, &["init", "-s", &self.lockspace, "-o", "1"]),
             (owner, &["init", "-r", &self.lease]),
