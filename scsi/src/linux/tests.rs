@@ -416,6 +416,36 @@ fn an_unused_disk_has_no_users() {
 }
 
 #[test]
+fn a_partition_is_in_use_for_itself_and_for_its_whole_disk_only() {
+    let tree = Tree::new("places");
+    let device = tree.scsi(TCM, "2:0:1:0", "sdb", "8:16", "naa.1");
+    tree.partition(&device.join("block/sdb"), "sdb1", "8:17");
+    let second = device.join("block/sdb");
+    tree.partition(&second, "sdb2", "8:18");
+    fs::write(second.join("sdb2/partition"), "2\n").unwrap();
+    tree.file(
+        "proc/self/mountinfo",
+        "22 1 8:17 / /data rw - ext4 /dev/sdb1 rw\n",
+    );
+    let roots = tree.roots();
+    assert_eq!(
+        users::disk_of_partition("sdb2", &roots).as_deref(),
+        Some("sdb")
+    );
+    assert_eq!(users::disk_of_partition("sdb", &roots), None);
+    let uses = |name: &str, disk| -> Vec<String> {
+        let uses = users::of_block(name, disk, &roots);
+        uses.iter().map(ToString::to_string).collect()
+    };
+    let mounted = "/dev/sdb1 is mounted on /data (ext4)";
+    assert_eq!(uses("sdb1", Some("sdb")), [mounted]);
+    assert_eq!(uses("sdb2", Some("sdb")), [""; 0]);
+    assert_eq!(uses("sdb", None), [mounted]);
+    tree.mapped("dm-0", "253:0", "LVM-1", "vg-lv", &["sdb"]);
+    assert_eq!(uses("sdb2", Some("sdb")).len(), 1, "the whole disk is held");
+}
+
+#[test]
 fn a_mounted_partition_swap_and_root_are_users() {
     let tree = Tree::new("mounted");
     let device = tree.scsi(TCM, "2:0:1:0", "sdb", "8:16", "naa.1");

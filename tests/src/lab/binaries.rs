@@ -8,11 +8,12 @@ use std::process::Command;
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Package and program.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("tests", "lab-agent"),
     ("tests", "lab-unit"),
     ("tests", "lab-bench"),
     ("tests", "lab-handles"),
+    ("tests", "lab-log"),
     ("qctl", "qctl"),
 ];
 

@@ -4,6 +4,7 @@
 //! # What this guest is, and why.
 //! kernel debian12                     one of those that `image::kernel` knows
 //! cpus 1                              processors of the guest (default 1)
+//! disk 64                             /dev/vda of so many MiB, zeros at a case's start; it outlives a `power-cut`
 //! only all                            left out of the core set
 //! modules sd_mod sg tcm_loop          loaded first, with what they depend on; `name(parameters)` where needed
 //! node a sd=/dev/sda id=naa.60..1     a nexus: its nodes by name, and what tells it in READ FULL STATUS
@@ -40,6 +41,8 @@ pub(crate) struct Group {
     pub(crate) served: bool,
     /// The names of QEMU's own initiators, one for each disk.
     pub(crate) drives: Vec<String>,
+    /// Mebibytes of a disk of the case's own (/dev/vda) that outlives its machine; 0 for none.
+    pub(crate) disk_mib: u64,
     pub(crate) setup: String,
 }
 
@@ -70,6 +73,7 @@ impl Group {
             nodes: BTreeMap::new(),
             served: false,
             drives: Vec::new(),
+            disk_mib: 0,
             setup: String::new(),
         };
         let mut rest = text;
@@ -111,6 +115,7 @@ impl Group {
             None => {}
             Some("kernel") => self.kernel = words.next().context("which kernel?")?.to_owned(),
             Some("cpus") => self.cpus = words.next().context("how many?")?.parse()?,
+            Some("disk") => self.disk_mib = words.next().context("how many MiB?")?.parse()?,
             Some("only") => {
                 ensure!(words.next() == Some("all"), "only `all` can be meant");
                 self.only_all = true;

@@ -10,6 +10,7 @@
 
 mod binaries;
 mod compare;
+mod disk;
 mod group;
 mod guest;
 mod image;

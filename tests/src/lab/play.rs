@@ -11,6 +11,7 @@ use crate::script::{Act, Expect, Step};
 use ::tests::protocol::{Answer, Ended, Request};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,10 @@ pub(crate) struct Player<'a> {
     /// What `print` steps asked to show.
     pub(crate) shown: Vec<String>,
     last_printed: String,
+    /// The programs that were started in this guest.
+    started: Vec<String>,
+    /// What programs had printed when their machines were killed.
+    printed: BTreeMap<String, String>,
 }
 
 impl<'a> Player<'a> {
@@ -58,6 +63,8 @@ impl<'a> Player<'a> {
             deadline: Instant::now() + bound,
             shown: Vec::new(),
             last_printed: String::new(),
+            started: Vec::new(),
+            printed: BTreeMap::new(),
         }
     }
 
@@ -96,6 +103,7 @@ impl<'a> Player<'a> {
                     name: name.clone(),
                     argv: self.fill_in(node, argv)?,
                 };
+                self.started.push(name.clone());
                 self.done(&request)?
             }
             Act::Signal { name, signal } => self.done(&Request::Signal {
@@ -138,11 +146,28 @@ impl<'a> Player<'a> {
                 ensure!(self.guest.wait_for_end(*bound)?, "the guest is still there");
                 Outcome::Nothing
             }
+            Act::PowerCut => bail!("a power cut is the suite's to play"),
             Act::Print => {
                 self.shown.push(self.last_printed.clone());
                 Outcome::Nothing
             }
         })
+    }
+
+    /// Kills the machine, and goes on in the one that is given.
+    pub(crate) fn power_cut(&mut self, next: impl FnOnce() -> Result<Guest>) -> Result<()> {
+        for name in std::mem::take(&mut self.started) {
+            // Only what is known here before the cut was surely said before it.
+            let printed = self.printed_by(&name)?;
+            self.printed.entry(name).or_default().push_str(&printed);
+        }
+        self.guest.power_cut()?;
+        self.guest = next()?;
+        for (name, text) in self.printed.clone() {
+            let path = format!("/tmp/{name}.printed");
+            self.done(&Request::Put { path, text })?;
+        }
+        Ok(())
     }
 
     fn wait(&mut self, name: &str, bound: Duration) -> Result<Outcome> {

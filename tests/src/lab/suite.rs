@@ -6,6 +6,7 @@
 
 use crate::binaries;
 use crate::compare::compare;
+use crate::disk::Disk;
 use crate::group::Group;
 use crate::guest::{Guest, Machine, Served};
 use crate::image::{self, Kernel, Tools};
@@ -14,7 +15,7 @@ use crate::packages;
 use crate::paths::Paths;
 use crate::play::Player;
 use crate::report::{CaseResult, Verdict, say, say_case};
-use crate::script::{Case, parse};
+use crate::script::{Act, Case, parse};
 use ::tests::protocol::{Answer, Request};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,15 +249,21 @@ fn play_in_guest(
     result: &mut CaseResult,
 ) -> Result<()> {
     if case.is_comparison() {
-        let shown = compare(case, group, || restore(group, ready, paths, result))?;
+        let shown = compare(case, group, || {
+            restore(group, ready, &Disk::new(group, paths)?, paths, result)
+        })?;
         result.shown.push(shown);
         return Ok(());
     }
-    let mut player = Player::new(restore(group, ready, paths, result)?, group, case.bound);
+    let disk = Disk::new(group, paths)?;
+    let first = restore(group, ready, &disk, paths, result)?;
+    let mut player = Player::new(first, group, case.bound);
     for step in &case.steps {
-        let played = player
-            .play(step)
-            .with_context(|| format!("line {}: {}", step.line, step.text));
+        let played = match step.act {
+            Act::PowerCut => player.power_cut(|| restore(group, ready, &disk, paths, result)),
+            _ => player.play(step).map(|_outcome| ()),
+        };
+        let played = played.with_context(|| format!("line {}: {}", step.line, step.text));
         if let Err(error) = played {
             result.shown = player.shown;
             bail!("{error:#}\nconsole:\n{}", player.guest.console_tail());
@@ -270,16 +277,19 @@ fn play_in_guest(
 fn restore(
     group: &Group,
     ready: &Ready<'_>,
+    disk: &Disk,
     paths: &Paths,
     result: &mut CaseResult,
 ) -> Result<Guest> {
+    let mut machine = ready.machine.clone();
+    machine.devices = disk.devices();
     let Some(saved) = &ready.saved else {
         let mut remarks = Vec::new();
         let guest = set_up(
             group,
             ready.kernel,
             ready.tools,
-            &ready.machine,
+            &machine,
             paths,
             &mut remarks,
         );
@@ -287,7 +297,7 @@ fn restore(
         return guest;
     };
     for attempt in 1.. {
-        match Guest::restore(&ready.machine, saved, &paths.run()) {
+        match Guest::restore(&machine, saved, &paths.run()) {
             Ok(guest) => return Ok(guest),
             Err(error) if attempt < RESTORES_MAX => result.retried = Some(format!("{error:#}")),
             Err(error) => return Err(error),
@@ -306,12 +316,14 @@ fn boot_all<'a>(
 ) -> Result<BTreeMap<String, Ready<'a>>> {
     let booted = in_parallel(jobs, groups, |group| {
         let (kernel, tools, archive) = machines.get(&group.kernel)?;
+        // The case's own takes its place when the state is restored.
+        let disk = Disk::new(group, paths);
         let machine = Machine {
             vmlinux: kernel.vmlinux.clone(),
             initramfs: archive.clone(),
             cpus: group.cpus,
             memory_mib: 512,
-            devices: Vec::new(),
+            devices: disk.as_ref().map(Disk::devices).unwrap_or_default(),
         };
         let mut said = Vec::new();
         let saved = (!group.served).then(|| paths.run().join(format!("{}.state", group.name)));
@@ -321,6 +333,7 @@ fn boot_all<'a>(
                 .with_context(|| format!("set up the guest of group {}", group.name)),
             None => Ok(()),
         };
+        let done = done.and(disk.map(|_disk| ()));
         let ready = done.map(|()| Ready {
             machine,
             kernel,
@@ -391,7 +404,6 @@ fn set_up(
 
 /// Every node that a case names is one of its group's, or `guest` for what belongs to none.
 fn check_nodes(case: &Case, group: &Group) -> Result<()> {
-    use crate::script::Act;
     for step in &case.steps {
         let node = match &step.act {
             Act::Run { node, .. } | Act::Start { node, .. } if node == "guest" => continue,
@@ -406,6 +418,7 @@ fn check_nodes(case: &Case, group: &Group) -> Result<()> {
             | Act::Never { .. }
             | Act::Sleep(_)
             | Act::Gone(_)
+            | Act::PowerCut
             | Act::Print => continue,
         };
         ensure!(

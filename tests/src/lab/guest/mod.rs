@@ -161,6 +161,13 @@ impl Guest {
         Ok((asked, Duration::try_from_secs_f64(seconds)?, Instant::now()))
     }
 
+    /// Ends the machine without warning, as a power cut would.
+    pub(crate) fn power_cut(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
     /// Waits until the machine is no more (a watchdog, a power-off).
     pub(crate) fn wait_for_end(&mut self, bound: Duration) -> Result<bool> {
         let deadline = Instant::now() + bound;

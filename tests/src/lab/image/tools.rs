@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The packages: for what they are there, or whose libraries.
-const PACKAGES: [&str; 35] = [
+const PACKAGES: [&str; 37] = [
     "busybox-static",
     "sg3-utils",
     "libsgutils2-1.46-2",
@@ -39,6 +39,8 @@ const PACKAGES: [&str; 35] = [
     "libext2fs2",
     "libcom-err2",
     "libss2",
+    "ntfs-3g",
+    "libntfs-3g89",
     "nvme-cli",
     "libnvme1",
     "libjson-c5",
@@ -56,7 +58,7 @@ const PACKAGES: [&str; 35] = [
 const MORE_LIBRARIES: [&str; 2] = ["libstdc++6", "libgcc-s1"];
 
 /// Programs that every guest has.
-const PROGRAMS: [&str; 16] = [
+const PROGRAMS: [&str; 17] = [
     "sg_persist",
     "sg_raw",
     "sg_reset",
@@ -71,6 +73,7 @@ const PROGRAMS: [&str; 16] = [
     "iscsistart",
     "mkfs.ext4",
     "e2fsck",
+    "mkntfs",
     "dmsetup",
     "nvme",
 ];

@@ -31,6 +31,10 @@
 //! within 90s guest: slow thing                       how long this one command may take (default 30s)
 //! sleep 500ms
 //! gone 20s                                           the guest itself ends (a watchdog)
+//! power-cut                                          the machine is killed, and started again over the same disk; what
+//!                                                    NAME has printed until then is in the new guest's /tmp/NAME.printed
+//! repeat 3                                           the steps up to `end`, so often
+//! end
 //! print                                              shows what the last command printed in the lab's report
 //! ```
 //!
@@ -131,6 +135,7 @@ pub(crate) enum Act {
     },
     Sleep(Duration),
     Gone(Duration),
+    PowerCut,
     Print,
 }
 

@@ -19,9 +19,12 @@ pub(crate) fn parse(group: &str, name: &str, text: &str) -> Result<Case> {
         times: 1,
         steps: Vec::new(),
     };
+    let mut repeated = None;
     for (number, line) in (1..).zip(text.lines()) {
-        add(&mut case, number, line).with_context(|| format!("line {number}: {line}"))?;
+        add(&mut case, &mut repeated, number, line)
+            .with_context(|| format!("line {number}: {line}"))?;
     }
+    ensure!(repeated.is_none(), "a repeat without its end");
     ensure!(!case.steps.is_empty(), "a case without steps");
     Ok(case)
 }
@@ -42,7 +45,13 @@ fn title(text: &str) -> Result<String> {
     Ok(comment[..end].trim_end_matches('.').to_owned())
 }
 
-fn add(case: &mut Case, number: usize, line: &str) -> Result<()> {
+/// `repeated`: how often, and from which step on.
+fn add(
+    case: &mut Case,
+    repeated: &mut Option<(usize, usize)>,
+    number: usize,
+    line: &str,
+) -> Result<()> {
     let text = line.trim();
     if text.is_empty() || text.starts_with('#') {
         return Ok(());
@@ -61,6 +70,16 @@ fn add(case: &mut Case, number: usize, line: &str) -> Result<()> {
         ["bound", bound] => case.bound = span(bound)?,
         ["only", "all"] => case.only_all = true,
         ["times", count] => case.times = count.parse()?,
+        ["repeat", count] => {
+            ensure!(repeated.is_none(), "a repeat in a repeat");
+            *repeated = Some((count.parse()?, case.steps.len()));
+        }
+        ["end"] => {
+            let (count, from) = repeated.take().context("an end of no repeat")?;
+            ensure!(count > 0, "how often?");
+            let steps = case.steps.split_off(from);
+            case.steps.extend((0..count).flat_map(|_| steps.clone()));
+        }
         _ => case.steps.push(step(number, text)?),
     }
     Ok(())
@@ -160,6 +179,7 @@ fn act(text: &str) -> Result<Act> {
             },
             ["sleep", bound] => Act::Sleep(span(bound)?),
             ["gone", bound] => Act::Gone(span(bound)?),
+            ["power-cut"] => Act::PowerCut,
             ["print"] => Act::Print,
             _ => bail!("no such step"),
         },
@@ -258,6 +278,23 @@ mod tests {
             matches!(&case.steps[0].act, Act::Start { name, node, .. } if name == "owner" && node == "a")
         );
         assert!(matches!(&case.steps[1].act, Act::Event { fields, .. } if fields[0].1 == "owner"));
+    }
+
+    #[test]
+    fn steps_can_be_repeated() {
+        let case = parse(
+            "g",
+            "c",
+            "# T\na: x\nrepeat 3\na: y\npower-cut\nend\na: z\n",
+        )
+        .unwrap();
+        let texts: Vec<&str> = case.steps.iter().map(|step| step.text.as_str()).collect();
+        let thrice = ["a: y", "power-cut"].repeat(3);
+        assert_eq!(texts, [vec!["a: x"], thrice, vec!["a: z"]].concat());
+        assert_eq!(case.steps[2].act, Act::PowerCut);
+        for wrong in ["# T\nrepeat 2\na: x\n", "# T\na: x\nend\n"] {
+            assert!(parse("g", "c", wrong).is_err());
+        }
     }
 
     #[test]
