@@ -106,6 +106,12 @@ pub enum ClaimError {
         /// Whose it is.
         node: u32,
     },
+    /// No segment is left to begin in, which no owner's appends do: the superblock that was read is not the newest.
+    #[error("no segment is free for epoch {epoch}: the superblocks are older than the log")]
+    NoSegment {
+        /// The epoch that was to begin.
+        epoch: Epoch,
+    },
     /// It cannot be written or read back.
     #[error("cannot {what} at byte {offset}: {source}")]
     Io {

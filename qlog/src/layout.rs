@@ -1,7 +1,7 @@
 //! Where everything is in a region. `FORMAT.md`, "Layout".
 //!
 //! ```text
-//! superblock copies 0 │ scratch │ ring: (shadow 0, shadow 1, segment) × n │ catalogue A │ B │ chunks │ spare │ superblock copies 1
+//! superblock copies 0 │ scratch │ ring: (shadow 0, shadow 1, segment) × n │ catalogues 0 to 3 │ chunks │ spare │ superblock copies 1
 //! ```
 //!
 //! Pure arithmetic: a [`Layout`] exists only for a [`Format`] that was found consistent, so that no later step
@@ -23,6 +23,8 @@ pub(crate) const SLOTS: u64 = 4;
 pub(crate) const BANKS: u64 = 2;
 /// Each bank has two copies, at the two ends of the region.
 pub(crate) const COPIES: u64 = 2;
+/// Catalogues: even epochs write 0 and 1 in turn, odd ones 2 and 3.
+pub(crate) const CATALOGUES: u64 = 4;
 /// Bytes of a superblock.
 pub(crate) const SUPERBLOCK_BYTES: usize = 4096;
 
@@ -43,7 +45,7 @@ pub struct Format {
     pub segments: u32,
     /// Bytes of a segment.
     pub segment_bytes: u64,
-    /// Bytes of each of the two catalogues.
+    /// Bytes of each of the four catalogues.
     pub catalogue_bytes: u32,
     /// Bytes of a chunk, the unit that objects are stored in.
     pub chunk_bytes: u32,
@@ -77,7 +79,12 @@ impl Format {
             block_bytes,
             segments,
             segment_bytes,
-            catalogue_bytes: 64 << 10,
+            // 12 bytes for each chunk that there can be, and 64 names.
+            catalogue_bytes: if region_bytes < 8 << 20 {
+                (16 << 10).max(block_bytes)
+            } else {
+                64 << 10
+            },
             chunk_bytes,
             chunks: 1,
             region_bytes: 0,
@@ -119,7 +126,7 @@ impl Format {
         place * SLOTS * BANKS * COPIES
             + place
             + u64::from(self.segments) * (2 * u64::from(self.block_bytes) + self.segment_bytes)
-            + 2 * u64::from(self.catalogue_bytes)
+            + CATALOGUES * u64::from(self.catalogue_bytes)
             + u64::from(self.chunk_bytes) * u64::from(self.chunks)
     }
 
@@ -272,7 +279,7 @@ impl Layout {
     /// Where a chunk is.
     #[must_use]
     pub fn chunk(&self, index: u32) -> u64 {
-        self.catalogue(2) + u64::from(index) * u64::from(self.format.chunk_bytes)
+        self.catalogue(CATALOGUES) + u64::from(index) * u64::from(self.format.chunk_bytes)
     }
 
     /// The largest record that one segment can take.
@@ -318,8 +325,9 @@ mod tests {
             places.push((layout.shadow(index, 1), layout.block()));
             places.push((layout.segment(index), format.segment_bytes));
         }
-        places.push((layout.catalogue(0), u64::from(format.catalogue_bytes)));
-        places.push((layout.catalogue(1), u64::from(format.catalogue_bytes)));
+        for slot in 0..CATALOGUES {
+            places.push((layout.catalogue(slot), u64::from(format.catalogue_bytes)));
+        }
         for chunk in 0..format.chunks {
             places.push((layout.chunk(chunk), u64::from(format.chunk_bytes)));
         }

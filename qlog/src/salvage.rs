@@ -77,7 +77,7 @@ pub fn salvage<S: Storage, T: Storage>(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Salvaged, SalvageError> {
     let mut prefix = Prefix::default();
-    let cluster = roots::newest(from, &mut Vec::new())
+    let cluster = roots::newest(from, crate::Guards::ALL_ON, &mut Vec::new())
         .map_err(SalvageError::Source)?
         .cluster;
     let damage = match open(Ref(from), &mut prefix) {

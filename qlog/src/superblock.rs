@@ -79,10 +79,14 @@ pub(crate) struct Superblock {
     pub(crate) start: Generation,
     /// Its first record: at the claim, where the epochs before were cut.
     pub(crate) start_lsn: Lsn,
+    /// Segments of the ring that this epoch leaves alone: the owner before it may still have had a write under way there.
+    pub(crate) avoid: [Option<u8>; 2],
     /// The segments of earlier epochs that are still needed, in order.
     pub(crate) sealed: Vec<Extent>,
     /// The newest catalogue, and the one before it.
     pub(crate) catalogues: [Option<CatalogueRef>; 2],
+    /// The number of the catalogue that changed an object last.
+    pub(crate) objects: u64,
     /// The end of the epoch, when its owner closed or parked it.
     pub(crate) clean: Option<Extent>,
     pub(crate) parked: bool,
@@ -118,7 +122,9 @@ struct Bytes {
     crc32: Le32,
     crc32c: Le32,
     major: Le32,
-    reserved: Le32,
+    /// 0 none, else 1 + index.
+    avoid: [u8; 2],
+    reserved: Le16,
     features: Le64,
     id: [u8; 16],
     number: Le64,
@@ -144,6 +150,7 @@ struct Bytes {
     name: [u8; NAME_BYTES],
     times: [u8; TIMES_BYTES],
     sealed: [ExtentBytes; MAX_SEGMENTS as usize],
+    objects: Le64,
 }
 /// What the sums cover begins behind them.
 const SUMMED_FROM: usize = 16;
@@ -181,6 +188,7 @@ impl Superblock {
         let mut raw = Bytes {
             magic: MAGIC,
             major: Le32::new(MAJOR),
+            avoid: self.avoid.map(|index| index.map_or(0, |index| index + 1)),
             id: self.id.0,
             number: Le64::new(self.number),
             block_bytes: Le32::new(self.format.block_bytes),
@@ -202,6 +210,7 @@ impl Superblock {
             times_bytes: short(self.cluster.times.len()),
             start: Le64::new(self.start.0),
             start_lsn: Le64::new(self.start_lsn.0),
+            objects: Le64::new(self.objects),
             clean: self.clean.unwrap_or_default().to_bytes(),
             catalogues: self.catalogues.map(catalogue_bytes),
             ..Bytes::zeroed()
@@ -291,6 +300,8 @@ impl Bytes {
             incarnation: self.incarnation.get(),
             start: Generation(self.start.get()),
             start_lsn: Lsn(self.start_lsn.get()),
+            avoid: self.avoid.map(|index| index.checked_sub(1)),
+            objects: self.objects.get(),
             sealed: self
                 .sealed
                 .get(..usize::from(self.sealed_count.get()))?
@@ -337,8 +348,7 @@ impl CatalogueRefBytes {
     fn value(&self) -> Option<Option<CatalogueRef>> {
         let slot = match self.slot.get() {
             0 => return Some(None),
-            1 => 0,
-            2 => 1,
+            slot @ 1..=4 => u8::try_from(slot - 1).expect("below 4"),
             _ => return None,
         };
         Some(Some(CatalogueRef {
@@ -394,6 +404,8 @@ mod tests {
             incarnation: 99,
             start: Generation(7),
             start_lsn: Lsn(9),
+            avoid: [Some(2), None],
+            objects: 4,
             sealed: vec![extent; 2],
             catalogues: [
                 Some(CatalogueRef {

@@ -6,6 +6,7 @@ use crate::catalogue::{Catalogue as List, Object};
 use crate::error::OpenError;
 use crate::guards::Guards;
 use crate::ids::Lsn;
+use crate::layout::CATALOGUES;
 use crate::recover::state::{read_catalogue, read_object};
 use crate::recover::{Frame, roots};
 use crate::storage::Storage;
@@ -95,7 +96,7 @@ pub(crate) fn object_names<S: Storage>(storage: &S) -> Vec<String> {
 
 /// The newest catalogue that can be read, none when none was ever written.
 fn newest_list<S: Storage>(storage: &S) -> Result<(Frame, Option<List>), OpenError> {
-    let superblock = roots::newest(storage, &mut Vec::new())?;
+    let superblock = roots::newest(storage, Guards::ALL_ON, &mut Vec::new())?;
     let layout = superblock
         .format
         .layout()
@@ -167,7 +168,7 @@ pub(super) fn look<S: Storage>(storage: &S, shared: &Frame, superblock: &Superbl
     };
     let (first, second) = (read(newest), read(previous));
     let older_serves = matches!(&second, Some(Ok(_)));
-    let mut catalogues: Vec<Catalogue> = (0..2)
+    let mut catalogues: Vec<Catalogue> = (0..CATALOGUES)
         .map(|place| Catalogue {
             place,
             offset: shared.layout.catalogue(place),

@@ -96,7 +96,7 @@ struct Pending {
 /// # Errors
 /// When there is no superblock that counts.
 pub fn dump<S: Storage>(storage: &S, wanted: Range<Lsn>) -> Result<Dump<'_, S>, OpenError> {
-    let superblock = roots::newest(storage, &mut Vec::new())?;
+    let superblock = roots::newest(storage, Guards::ALL_ON, &mut Vec::new())?;
     let layout = superblock
         .format
         .layout()

@@ -88,7 +88,7 @@ pub struct Description {
     pub kept_from: Option<Lsn>,
     /// The segments of the ring.
     pub segments: Vec<Segment>,
-    /// The two catalogues.
+    /// The four catalogues.
     pub catalogues: Vec<Catalogue>,
     /// The newest checkpoint, the one before it, then the named objects.
     pub contents: Vec<Content>,

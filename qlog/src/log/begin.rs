@@ -34,7 +34,8 @@ impl<S: Storage> Recovered<S> {
                 offset: scratch,
                 source,
             })?;
-        let superblock = self.next_superblock(&claim);
+        let superblock = self.next_superblock(&claim)?;
+        self.keep_what_was_read()?;
         self.write_claim(&superblock)?;
         let mut catalogue = self.catalogue;
         if self.checkpoint
@@ -55,6 +56,7 @@ impl<S: Storage> Recovered<S> {
             extents: superblock.sealed.clone(),
             roll: false,
             seal: false,
+            unsealed: false,
             writer: Some(Box::new(Writer {
                 sum: 0,
                 image: Vec::new(),
@@ -83,6 +85,8 @@ impl<S: Storage> Recovered<S> {
             epoch: superblock.epoch,
             owner: claim.owner,
             incarnation: claim.incarnation,
+            first: superblock.start,
+            avoid: superblock.avoid,
             state: Mutex::new(state),
             roots: Mutex::new(Roots {
                 superblock,
@@ -103,51 +107,85 @@ impl<S: Storage> Recovered<S> {
         Ok(log)
     }
 
-    fn next_superblock(&self, claim: &Claim) -> Superblock {
+    fn next_superblock(&self, claim: &Claim) -> Result<Superblock, ClaimError> {
         let mut catalogues = self.superblock.catalogues;
         if !self.newest_served {
             catalogues = [catalogues[1], None];
         }
-        Superblock {
+        let avoid = self.segments_of_the_last_owner();
+        let epoch = self.superblock.epoch.next();
+        let start = self
+            .fresh_segment(&avoid)
+            .ok_or(ClaimError::NoSegment { epoch })?;
+        let index = |generation: &Generation| {
+            u8::try_from(self.shared.layout.ring_index(*generation)).expect("at most 16 segments")
+        };
+        let avoid = [avoid.first().map(index), avoid.get(1).map(index)];
+        Ok(Superblock {
             number: self.superblock.number + 1,
-            epoch: self.superblock.epoch.next(),
+            epoch,
             owner: claim.owner,
             incarnation: claim.incarnation,
-            start: self.fresh_segment(),
+            start,
+            avoid,
             start_lsn: self.next,
             sealed: self.extents.clone(),
             catalogues,
             clean: None,
             parked: false,
             ..self.superblock.clone()
+        })
+    }
+
+    /// The segment that the owner before wrote last, and the one that it may have been about to begin: what it had
+    /// under way may still land there.
+    fn segments_of_the_last_owner(&self) -> Vec<Generation> {
+        if self.superblock.epoch == Epoch(0) || !self.shared.guards.on(Guard::FreshSegment) {
+            return Vec::new();
         }
+        let segments = self.shared.layout.format().segments;
+        let mut taken = self.kept();
+        if !taken.contains(&self.last) {
+            taken.push(self.last);
+        }
+        let mut of_the_last = vec![self.last];
+        let had_one_to_spare = taken.len() + 2 <= segments as usize;
+        let next = next_generation(self.last, &taken, &self.superblock.avoid, segments);
+        of_the_last.extend(next.filter(|_| had_one_to_spare));
+        of_the_last
+    }
+
+    fn kept(&self) -> Vec<Generation> {
+        let generations = self.extents.iter().map(|extent| extent.generation);
+        generations.collect()
     }
 
     /// A segment that holds nothing which is kept, and that the owner before could not have been writing to.
-    fn fresh_segment(&self) -> Generation {
-        let segments = self.shared.layout.format().segments;
-        let mut taken: Vec<_> = self
-            .extents
-            .iter()
-            .map(|extent| extent.generation)
-            .collect();
-        if self.superblock.epoch > Epoch(0) && self.shared.guards.on(Guard::FreshSegment) {
-            if !taken.contains(&self.last) {
-                taken.push(self.last);
-            }
-            // If it still had one to spare, it may have been about to begin it.
-            if taken.len() + 2 <= segments as usize
-                && let Some(next) = next_generation(self.last, &taken, segments)
-            {
-                taken.push(next);
-            }
-        }
+    /// Appends leave one.
+    fn fresh_segment(&self, of_the_last: &[Generation]) -> Option<Generation> {
+        let mut taken = self.kept();
+        taken.extend(
+            of_the_last
+                .iter()
+                .filter(|last| !self.kept().contains(last)),
+        );
         let above = if self.shared.guards.on(Guard::FreshSegment) {
             Generation(self.highest.0 + 1)
         } else {
             self.last
         };
-        next_generation(above, &taken, segments).expect("appends leave two segments for this")
+        let segments = self.shared.layout.format().segments;
+        next_generation(above, &taken, &[], segments)
+    }
+
+    /// What was read may still be in the disk's cache, when the last owner was killed under its write. The superblock
+    /// will say that it is there, so it has to be on the medium before.
+    fn keep_what_was_read(&self) -> Result<(), ClaimError> {
+        self.storage.flush().map_err(|source| ClaimError::Io {
+            what: "flush",
+            offset: 0,
+            source,
+        })
     }
 
     fn write_claim(&self, superblock: &Superblock) -> Result<(), ClaimError> {

@@ -37,19 +37,22 @@ impl<S: Storage> Log<S> {
             && self.destination(state, frame::frame_bytes(body)).is_some()
     }
 
+    /// There is room for a seal behind the last frame. It never begins a segment: every one that is left behind has
+    /// records, so that it is known to be in use.
+    pub(super) fn seal_fits(&self, state: &State) -> bool {
+        self.data_may_go_here(state) && self.place(state.tail, frame::frame_bytes(0)).is_some()
+    }
+
+    fn place(&self, tail: Tail, frame: u64) -> Option<Placement> {
+        let segment = self.layout().format().segment_bytes;
+        tail.place(frame, self.layout().block(), segment, self.shared.guards)
+    }
+
     /// Where a frame of this size goes: the present segment, or a new one.
     fn destination(&self, state: &State, frame: u64) -> Option<(Tail, Placement)> {
-        let format = self.layout().format();
-        let place = |tail: Tail| {
-            let placement = tail.place(
-                frame,
-                self.layout().block(),
-                format.segment_bytes,
-                self.shared.guards,
-            )?;
-            Some((tail, placement))
-        };
-        let can_roll = self.segments_to_spare(state) > 0;
+        let place = |tail: Tail| Some((tail, self.place(tail, frame)?));
+        let is_empty = state.tail.generation == self.first && state.tail.number <= 1;
+        let can_roll = self.segments_to_spare(state) > 0 && !is_empty;
         let here = self
             .data_may_go_here(state)
             .then(|| place(state.tail))
@@ -81,6 +84,7 @@ impl<S: Storage> Log<S> {
         next_generation(
             state.tail.generation,
             &self.in_use(state),
+            &self.avoid,
             self.layout().format().segments,
         )
     }
@@ -217,9 +221,13 @@ impl<S: Storage> Log<S> {
         let body = std::mem::replace(&mut state.body, std::mem::take(&mut writer.spare_body));
         let records = std::mem::take(&mut state.records);
         let frame = frame::frame_bytes(body.len());
-        let (tail, placement) = self
-            .destination(state, frame)
-            .expect("it was admitted, and nothing was placed since");
+        let destination = if records == 0 {
+            self.place(state.tail, frame)
+                .map(|place| (state.tail, place))
+        } else {
+            self.destination(state, frame)
+        };
+        let (tail, placement) = destination.expect("it was admitted, and nothing was placed since");
         let first = Lsn(state.next.0 - u64::from(records));
         let head = (placement.target == Target::NewSegment).then(|| Head {
             generation: tail.generation,
@@ -236,6 +244,7 @@ impl<S: Storage> Log<S> {
         }
         state.crowd.seal();
         state.seal = false;
+        state.unsealed = records > 0;
         state.tail = tail.after(&placement, frame);
         let kind = if records == 0 { Kind::Seal } else { Kind::Data };
         Sealed {

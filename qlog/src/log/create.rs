@@ -81,6 +81,8 @@ pub(crate) fn create_from<S: Storage>(
         incarnation: 0,
         start: Generation(0),
         start_lsn: first,
+        avoid: [None, None],
+        objects: 0,
         sealed: Vec::new(),
         catalogues: [None, None],
         clean: None,

@@ -30,7 +30,7 @@ use crate::catalogue::Catalogue;
 use crate::claim::{Fencing, Owner};
 use crate::error::{Poisoned, WriteError};
 use crate::frame;
-use crate::ids::{Epoch, Lsn};
+use crate::ids::{Epoch, Generation, Lsn};
 use crate::layout::Layout;
 use crate::recover::Frame;
 use crate::storage::Storage;
@@ -52,6 +52,10 @@ pub struct Log<S> {
     epoch: Epoch,
     owner: Owner,
     incarnation: u64,
+    /// The segment that the epoch began with.
+    first: Generation,
+    /// Segments that the owner before may still be writing to.
+    avoid: [Option<u8>; 2],
     state: Mutex<State>,
     /// Superblock and catalogue as they are on the medium; held while they are replaced.
     roots: Mutex<Roots>,
@@ -74,6 +78,8 @@ struct State {
     roll: bool,
     /// A frame without records is wanted.
     seal: bool,
+    /// The last frame has records.
+    unsealed: bool,
     /// Nobody leads when it is here.
     writer: Option<Box<Writer>>,
     crowd: Crowd,
@@ -178,8 +184,9 @@ impl<S: Storage> Log<S> {
         Ok(lsn)
     }
 
-    /// Writes a frame without records when nothing follows the last one yet: from then on damage to the last record
-    /// cannot be taken for a torn write. To be called when nobody has appended for a while (50 ms).
+    /// Writes a frame without records when nothing follows the last one yet and the segment has room: from then on
+    /// damage to the last record cannot be taken for a torn write. To be called when nobody has appended for a while
+    /// (50 ms).
     ///
     /// # Errors
     /// [`WriteError`].
@@ -189,7 +196,7 @@ impl<S: Storage> Log<S> {
         if state.records > 0 || state.writer.is_none() {
             return Ok(()); // What is under way follows the last one.
         }
-        if self.batch_takes(&state, 0) {
+        if state.unsealed && self.seal_fits(&state) {
             state.seal = true;
             self.lead(state)?;
         }

@@ -124,17 +124,24 @@ impl Tail {
     }
 }
 
-/// The generation after this one whose segment is none of those in use.
+/// The generation after this one whose segment is none of those in use, nor one to avoid.
 pub(crate) fn next_generation(
     after: Generation,
     in_use: &[Generation],
+    avoid: &[Option<u8>],
     segments: u32,
 ) -> Option<Generation> {
     let ring = u64::from(segments);
     let index = |generation: Generation| generation.0 % ring;
     (1..=ring)
         .map(|step| Generation(after.0 + step))
-        .find(|next| in_use.iter().all(|used| index(*used) != index(*next)))
+        .filter(|next| in_use.iter().all(|used| index(*used) != index(*next)))
+        .find(|next| {
+            !avoid
+                .iter()
+                .flatten()
+                .any(|avoid| u64::from(*avoid) == index(*next))
+        })
 }
 
 #[cfg(test)]
@@ -214,15 +221,15 @@ mod tests {
     fn the_next_generation_uses_a_free_segment() {
         let used = [Generation(4), Generation(5)];
         assert_eq!(
-            next_generation(Generation(5), &used, 4),
+            next_generation(Generation(5), &used, &[], 4),
             Some(Generation(6))
         );
         let used = [Generation(4), Generation(5), Generation(6)];
         assert_eq!(
-            next_generation(Generation(6), &used, 4),
+            next_generation(Generation(6), &used, &[], 4),
             Some(Generation(7))
         );
         let used = [Generation(4), Generation(5), Generation(6), Generation(7)];
-        assert_eq!(next_generation(Generation(7), &used, 4), None);
+        assert_eq!(next_generation(Generation(7), &used, &[], 4), None);
     }
 }

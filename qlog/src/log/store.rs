@@ -153,9 +153,15 @@ impl<S: Storage> Log<S> {
             });
         }
         let taken: BTreeSet<u32> = catalogue.chunks().collect();
-        let mut free = (0..format.chunks).filter(|index| !taken.contains(index));
+        let mut free: Vec<u32> = (0..format.chunks)
+            .filter(|index| !taken.contains(index))
+            .collect();
+        // Odd epochs begin at the other end, away from what the owner before may still have under way.
+        if !self.epoch.0.is_multiple_of(2) {
+            free.reverse();
+        }
         let needed = small(bytes.len()).div_ceil(format.chunk_bytes);
-        let indexes: Vec<u32> = free.by_ref().take(needed as usize).collect();
+        let indexes: Vec<u32> = free.into_iter().take(needed as usize).collect();
         if small(indexes.len()) < needed {
             return Err(WriteError::NoChunks {
                 needed,
@@ -195,7 +201,7 @@ impl<S: Storage> Log<S> {
     ) -> Result<(), WriteError> {
         catalogue.number = roots.catalogue.number + 1;
         let newest = roots.superblock.catalogues[0];
-        let slot = newest.map_or(0, |newest| 1 - newest.slot);
+        let slot = self.next_catalogue(roots);
         let content = catalogue.emit();
         let layout = self.layout();
         let reference = CatalogueRef {
@@ -218,6 +224,11 @@ impl<S: Storage> Log<S> {
         let (start, start_lsn) = self.kept_start(roots, catalogue.kept_from);
         let superblock = Superblock {
             catalogues: [Some(reference), newest],
+            objects: if catalogue.objects == roots.catalogue.objects {
+                roots.superblock.objects
+            } else {
+                catalogue.number
+            },
             sealed: self.still_sealed(roots, catalogue.kept_from),
             start,
             start_lsn,
@@ -227,6 +238,21 @@ impl<S: Storage> Log<S> {
         self.forget(&mut self.lock(), catalogue.kept_from);
         roots.catalogue = catalogue;
         Ok(())
+    }
+
+    /// The one of this epoch's two catalogues that is not in use. An owner before or after has the other two, so a late
+    /// write of it hits none that counts.
+    fn next_catalogue(&self, roots: &Roots) -> u8 {
+        let first = if self.epoch.0.is_multiple_of(2) { 0 } else { 2 };
+        let [newest, previous] = roots
+            .superblock
+            .catalogues
+            .map(|used| used.map(|used| used.slot));
+        if newest == Some(first) || (newest != Some(first + 1) && previous == Some(first)) {
+            first + 1
+        } else {
+            first
+        }
     }
 
     fn still_sealed(&self, roots: &Roots, kept_from: Lsn) -> Vec<Extent> {

@@ -48,7 +48,14 @@ pub(super) fn on_medium<S: Storage>(storage: &S, layout: &Layout) -> Result<Supe
         layout.region_bytes(),
     );
     let newest = roots::choose(&places).map_err(|error| error.to_string())?;
-    newest.ok_or_else(|| "no superblock can be read".to_owned())
+    let newest = newest.ok_or_else(|| "no superblock can be read".to_owned())?;
+    if newest.other.is_some() {
+        return Err(format!(
+            "another claim of epoch {} is there as well",
+            newest.superblock.epoch
+        ));
+    }
+    Ok(newest.superblock)
 }
 
 impl<S: Storage> Log<S> {

@@ -8,7 +8,7 @@ use super::tail::{self, End};
 use super::{Entry, Frame, Note, Replay};
 use crate::buffer::Aligned;
 use crate::error::{Corrupt, OpenError};
-use crate::frame::{Kind, Records};
+use crate::frame::{Header, Kind, Records};
 use crate::guards::Guard;
 use crate::ids::{Epoch, Generation, Lsn};
 use crate::segment::{HEAD_BYTES, Head};
@@ -273,7 +273,7 @@ impl<'a, S: Storage> Walk<'a, S> {
         &mut self,
         reader: &SegmentReader<'_, S>,
         cursor: Cursor,
-        later: Option<(u64, crate::frame::Header)>,
+        later: Option<(u64, Header)>,
     ) -> Option<Cursor> {
         let (at, header) = later?;
         if header.first_lsn.0 > self.covered.0 + 1 || at <= cursor.at {
@@ -332,7 +332,7 @@ impl<'a, S: Storage> Walk<'a, S> {
                 }
                 let evidence = tail::Evidence {
                     later,
-                    next_segment: self.next_segment(generation),
+                    next_segment: self.next_segment(generation, cursor),
                     clean: superblock
                         .clean
                         .filter(|_| self.shared.guards.on(Guard::CleanEnd)),
@@ -366,18 +366,59 @@ impl<'a, S: Storage> Walk<'a, S> {
     }
 
     /// The head of the segment that goes on from this one, or any later one of the epoch.
-    fn next_segment(&self, generation: Generation) -> Option<Head> {
-        let own = |head: &&Head| {
-            head.epoch == self.superblock.epoch
-                && head.incarnation == self.superblock.incarnation
-                && head.generation > generation
+    fn next_segment(&self, generation: Generation, cursor: Cursor) -> Option<Head> {
+        let layout = &self.shared.layout;
+        let ring = u64::from(layout.format().segments);
+        let sealed = self.superblock.sealed.iter();
+        let sealed: Vec<u32> = sealed.map(|it| layout.ring_index(it.generation)).collect();
+        let candidates = (generation.0 + 1..generation.0 + ring).map(Generation);
+        candidates
+            .filter(|next| !sealed.contains(&layout.ring_index(*next)))
+            .find_map(|next| self.begun(next, generation, cursor))
+    }
+
+    /// The head of this generation, if the epoch began it.
+    fn begun(&self, next: Generation, generation: Generation, cursor: Cursor) -> Option<Head> {
+        let (epoch, incarnation) = (self.superblock.epoch, self.superblock.incarnation);
+        let index = self.shared.layout.ring_index(next) as usize;
+        let own = |head: &Head| head.epoch == epoch && head.incarnation == incarnation;
+        if let Some(head) = self.heads[index].filter(|head| head.generation == next) {
+            return own(&head).then_some(head);
+        }
+        let mut reader = SegmentReader::new(self.storage, *self.shared, next, Aligned::default());
+        if let Some(head) = reader.head().filter(own) {
+            return Some(head);
+        }
+        // Its head may be damaged, or was never written although that was told; frames behind it are as good a proof.
+        let header = reader.any_frame(epoch, incarnation)?;
+        Some(self.lost_head(&header, generation, cursor))
+    }
+
+    /// What a head must have said, if the frame behind it goes on from here: the frame has its sum. If it does not,
+    /// nobody knows what it said.
+    fn lost_head(&self, first: &Header, generation: Generation, cursor: Cursor) -> Head {
+        let head = Head {
+            generation: first.generation,
+            epoch: first.epoch,
+            incarnation: first.incarnation,
+            first_lsn: first.first_lsn,
+            previous: generation,
+            previous_end: small(usize::try_from(cursor.at).expect("inside a segment")),
+            previous_sum: cursor.expected.previous.unwrap_or_default(),
+            sum: first.previous,
         };
-        self.heads
-            .iter()
-            .flatten()
-            .filter(own)
-            .min_by_key(|head| head.generation)
-            .copied()
+        let index = self.shared.layout.ring_index(first.generation);
+        let seed = self
+            .shared
+            .seed(first.generation, self.shared.layout.segment(index));
+        let sum = u32::from_le_bytes(head.emit(seed)[4..8].try_into().expect("4 bytes"));
+        if first.number == 0 && sum == first.previous {
+            return head;
+        }
+        Head {
+            previous: Generation(0),
+            ..head
+        }
     }
 }
 

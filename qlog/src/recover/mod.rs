@@ -153,6 +153,15 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    fn of(superblock: &Superblock, guards: Guards) -> Self {
+        let layout = superblock.format.layout();
+        Self {
+            layout: layout.expect("checked when it was parsed"),
+            id: superblock.id,
+            guards,
+        }
+    }
+
     /// What the sums begin with at this offset of the region.
     pub(crate) fn seed(&self, generation: Generation, offset: u64) -> Seed {
         let on = |guard| self.guards.on(guard);
@@ -214,7 +223,7 @@ pub struct Root {
 /// # Errors
 /// [`OpenError`], but never for damage of the log itself.
 pub fn peek<S: Storage>(storage: &S) -> Result<Root, OpenError> {
-    let superblock = roots::newest(storage, &mut Vec::new())?;
+    let superblock = roots::newest(storage, Guards::ALL_ON, &mut Vec::new())?;
     Ok(Root {
         id: superblock.id,
         epoch: superblock.epoch,
@@ -243,16 +252,8 @@ pub fn open_with<S: Storage>(
     guards: Guards,
 ) -> Result<Recovered<S>, OpenError> {
     let mut notes = Vec::new();
-    let superblock = roots::newest(&storage, &mut notes)?;
-    let layout = superblock
-        .format
-        .layout()
-        .expect("checked when it was parsed");
-    let shared = Frame {
-        layout,
-        id: superblock.id,
-        guards,
-    };
+    let superblock = roots::newest(&storage, guards, &mut notes)?;
+    let shared = Frame::of(&superblock, guards);
     let found = state::load(&storage, &shared, &superblock, &mut notes)?;
     if let Some((upto, bytes)) = &found.state {
         replay.checkpoint(*upto, bytes);

@@ -40,6 +40,8 @@ enum Source {
     Shadow(usize),
 }
 
+const SOURCES: [Source; 3] = [Source::Home, Source::Shadow(0), Source::Shadow(1)];
+
 /// One segment of the ring, as one generation wrote it.
 pub(crate) struct SegmentReader<'a, S> {
     storage: &'a S,
@@ -50,6 +52,8 @@ pub(crate) struct SegmentReader<'a, S> {
     /// Where the window begins in the segment; it holds `window.len()` bytes.
     start: u64,
     shadows: [Option<(ShadowHead, Aligned)>; 2],
+    /// Bytes from home and a shadow slot, and which.
+    composed: (Option<(u64, u64, usize)>, Vec<u8>),
     /// Blocks that could not be read; they look like zeros.
     pub(crate) unreadable: BTreeSet<u64>,
 }
@@ -70,6 +74,7 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
             window,
             start: 0,
             shadows: [None, None],
+            composed: (None, Vec::new()),
             unreadable: BTreeSet::new(),
         };
         reader.window.resize(0);
@@ -109,12 +114,15 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
         (fits && head.generation == self.generation).then_some((head, image))
     }
 
-    /// The head of the segment, as this generation wrote it.
+    /// The head of the segment, as this generation wrote it; its block may have been torn when it was written again,
+    /// and then a shadow slot holds it.
     pub(crate) fn head(&mut self) -> Option<Head> {
         let seed = self.shared.seed(self.generation, self.offset(0));
         let mend = self.may_mend();
-        let head = Head::parse(self.bytes(0, HEAD_BYTES as u64)?, seed, mend)?;
-        (head.generation == self.generation).then_some(head)
+        SOURCES.into_iter().find_map(|source| {
+            let head = Head::parse(self.part(0, HEAD_BYTES as u64, source)?, seed, mend)?;
+            (head.generation == self.generation).then_some(head)
+        })
     }
 
     /// These bytes of the segment; `None` beyond its end.
@@ -161,14 +169,11 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
 
     fn find_frame(&mut self, at: u64, expected: Expected, mend: bool) -> Option<Verified> {
         let boundary = round_up(at, self.block());
-        self.verify(at, expected, Source::Home, mend)
-            .or_else(|| self.verify(at, expected, Source::Shadow(0), mend))
-            .or_else(|| self.verify(at, expected, Source::Shadow(1), mend))
-            .or_else(|| {
-                (boundary != at)
-                    .then(|| self.verify(boundary, expected, Source::Home, mend))
-                    .flatten()
-            })
+        let mut found = |at| {
+            let from = |source| self.verify(at, expected, source, mend);
+            SOURCES.into_iter().find_map(from)
+        };
+        found(at).or_else(|| (boundary != at).then(|| found(boundary)).flatten())
     }
 
     fn verify(
@@ -218,27 +223,56 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
             .expect("it verified")
     }
 
+    /// These bytes as they are at home, or with the block that a shadow slot holds in place of the one at home: a
+    /// frame that reaches into that block from the blocks before it has its end there.
     fn part(&mut self, at: u64, count: u64, source: Source) -> Option<&mut [u8]> {
         let Source::Shadow(slot) = source else {
             return self.bytes(at, count);
         };
-        let block = self.block();
-        let (head, image) = self.shadows[slot].as_mut()?;
-        let from = at.checked_sub(u64::from(head.block) * block)?;
-        if from.checked_add(count)? > u64::from(head.bytes) {
+        let head = self.shadows[slot].as_ref()?.0;
+        let first = u64::from(head.block) * self.block();
+        let end = at.checked_add(count)?;
+        if end > first + u64::from(head.bytes) {
             return None;
         }
-        let from = SHADOW_HEAD_BYTES + usize::try_from(from).ok()?;
+        if at < first {
+            return self.compose(at, count, slot, first);
+        }
+        let image = &mut self.shadows[slot].as_mut()?.1;
+        let from = SHADOW_HEAD_BYTES + usize::try_from(at - first).ok()?;
         image
             .get_mut(from..)?
             .get_mut(..usize::try_from(count).ok()?)
     }
 
+    /// Bytes that begin at home, and end in a shadow slot's block if they reach it. What is composed stays until other
+    /// bytes are, and so does a bit that was mended in it.
+    fn compose(&mut self, at: u64, count: u64, slot: usize, first: u64) -> Option<&mut [u8]> {
+        if self.composed.0 != Some((at, count, slot)) {
+            let home = count.min(first - at);
+            let mut bytes = self.bytes(at, home)?.to_vec();
+            let image = &self.shadows[slot].as_ref()?.1;
+            let rest = usize::try_from(count - home).ok()?;
+            bytes.extend_from_slice(image.get(SHADOW_HEAD_BYTES..)?.get(..rest)?);
+            self.composed = (Some((at, count, slot)), bytes);
+        }
+        Some(&mut self.composed.1)
+    }
+
     /// The first frame header behind `at` that can only have been written after `expected` was flushed.
     pub(crate) fn later_frame(&mut self, at: u64, expected: Expected) -> Option<(u64, Header)> {
+        self.later_frame_within(at, expected, u64::MAX)
+    }
+
+    fn later_frame_within(
+        &mut self,
+        at: u64,
+        expected: Expected,
+        end: u64,
+    ) -> Option<(u64, Header)> {
         let shadow = self.later_in_shadows(expected);
         let mut place = round_up(at, frame::ALIGN);
-        while place + HEADER_BYTES as u64 <= self.len() {
+        while place + HEADER_BYTES as u64 <= self.len().min(end) {
             let seed = self.shared.seed(self.generation, self.offset(place));
             let bytes = self.bytes(place, HEADER_BYTES as u64)?;
             if frame::looks_like_one(bytes)
@@ -250,6 +284,35 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
             place += frame::ALIGN;
         }
         shadow
+    }
+
+    /// A frame of this owner, if it ever began this segment as this generation: the first one when that is whole, or
+    /// any later one near it. For a segment whose head is lost.
+    pub(crate) fn any_frame(&mut self, epoch: Epoch, incarnation: u64) -> Option<Header> {
+        let at = HEAD_BYTES as u64;
+        let first = Expected {
+            epoch,
+            incarnation,
+            number: 0,
+            lsn: Lsn(0),
+            previous: None,
+        };
+        let seed = self.shared.seed(self.generation, self.offset(at));
+        let mend = self.may_mend();
+        let headers = SOURCES
+            .map(|source| Header::parse(self.part(at, HEADER_BYTES as u64, source)?, seed, mend));
+        for header in headers.into_iter().flatten() {
+            let is_next = Expected {
+                lsn: header.first_lsn,
+                ..first
+            };
+            if let Some(frame) = self.next_frame(at, is_next) {
+                return Some(frame.header);
+            }
+        }
+        let reach = at + frame::frame_bytes(frame::MAX_BODY_BYTES) + 2 * self.block();
+        self.later_frame_within(at, first, reach)
+            .map(|(_, header)| header)
     }
 
     fn later_in_shadows(&mut self, expected: Expected) -> Option<(u64, Header)> {

@@ -1,12 +1,14 @@
 //! Which of the superblock copies counts.
 //!
 //! Sixteen places: four slots (epoch mod 4), two banks (written in turn), two copies (both ends of the region).
-//! The highest epoch counts, within it the highest number. Two different ones of one epoch and number are two
-//! owners at once, and no log is opened on a guess.
+//! The highest epoch counts, within it the highest number. Of two different ones of one epoch and number that counts
+//! which was used; if both were, two owners wrote at once, and no log is opened on a guess.
 
-use super::Note;
+use super::reader::SegmentReader;
+use super::{Frame, Note};
 use crate::buffer::Aligned;
 use crate::error::OpenError;
+use crate::guards::Guards;
 use crate::layout::{BANKS, COPIES, SLOTS, SUPERBLOCK_BYTES, superblock_offset};
 use crate::storage::Storage;
 use crate::superblock::{Found, Superblock};
@@ -20,6 +22,7 @@ pub(crate) struct Place {
 /// The superblock that counts.
 pub(crate) fn newest<S: Storage>(
     storage: &S,
+    guards: Guards,
     notes: &mut Vec<Note>,
 ) -> Result<Superblock, OpenError> {
     let mut remains = 0;
@@ -27,9 +30,9 @@ pub(crate) fn newest<S: Storage>(
     while place <= 1 << 16 {
         let places = read_places(storage, place);
         if let Some(newest) = choose(&places)?
-            && newest.format.superblock_place() == place
+            && newest.superblock.format.superblock_place() == place
         {
-            return check_region(storage, newest, places, notes);
+            return check_region(storage, newest, places, guards, notes);
         }
         remains = remains.max(
             places
@@ -48,11 +51,12 @@ pub(crate) fn newest<S: Storage>(
 /// The region must be as long as it was; a longer one has its second copies elsewhere than was guessed.
 fn check_region<S: Storage>(
     storage: &S,
-    newest: Superblock,
+    newest: Newest,
     mut places: Vec<Place>,
+    guards: Guards,
     notes: &mut Vec<Note>,
 ) -> Result<Superblock, OpenError> {
-    let format = newest.format;
+    let format = newest.superblock.format;
     if storage.region_bytes() < format.region_bytes {
         return Err(OpenError::Region(format!(
             "the region has {} bytes, the log was made for {}: it was cut off; restore its size first",
@@ -82,7 +86,7 @@ fn check_region<S: Storage>(
             });
         }
     }
-    Ok(chosen)
+    chosen.decide(storage, guards)
 }
 
 /// All places of the region, by its length.
@@ -117,9 +121,51 @@ pub(crate) fn read_of<S: Storage>(storage: &S, place: u64, region: u64) -> Vec<P
     places
 }
 
+/// The highest in epoch and number, and another one that is as high.
+pub(crate) struct Newest {
+    pub(crate) superblock: Superblock,
+    pub(crate) other: Option<Superblock>,
+}
+
+impl Newest {
+    /// The one that counts. Two differ when a claim was cut short, and the next one did not see it, took the same epoch,
+    /// and was cut short as well, or when a claim arrived after its owner was deposed. At most one of them was ever
+    /// used; its owner has begun its segment.
+    fn decide<S: Storage>(self, storage: &S, guards: Guards) -> Result<Superblock, OpenError> {
+        let Some(other) = self.other else {
+            return Ok(self.superblock);
+        };
+        let one = self.superblock;
+        let epoch = one.epoch;
+        let comparable = one.id == other.id && one.format == other.format;
+        match (
+            was_used(storage, &one, guards),
+            was_used(storage, &other, guards),
+        ) {
+            (true, true) => Err(OpenError::TwoOwners { epoch }),
+            (false, true) if comparable => Ok(other),
+            (true, false) if comparable => Ok(one),
+            // Nothing came of either: any, but always the same.
+            (false, false) if comparable && one.incarnation < other.incarnation => Ok(other),
+            (false, false) if comparable => Ok(one),
+            _ => Err(OpenError::TwoOwners { epoch }),
+        }
+    }
+}
+
+/// Has the owner that claimed with this superblock begun its first segment?
+fn was_used<S: Storage>(storage: &S, superblock: &Superblock, guards: Guards) -> bool {
+    let shared = Frame::of(superblock, guards);
+    let (epoch, incarnation) = (superblock.epoch, superblock.incarnation);
+    let mut reader = SegmentReader::new(storage, shared, superblock.start, Aligned::default());
+    let head = reader.head();
+    head.is_some_and(|head| head.epoch == epoch && head.incarnation == incarnation)
+        || reader.any_frame(epoch, incarnation).is_some()
+}
+
 /// The one that counts, if there is any.
-pub(crate) fn choose(places: &[Place]) -> Result<Option<Superblock>, OpenError> {
-    let mut newest: Option<&Superblock> = None;
+pub(crate) fn choose(places: &[Place]) -> Result<Option<Newest>, OpenError> {
+    let mut newest: Option<Newest> = None;
     for place in places {
         match &place.found {
             Found::Nothing | Found::Remains => {}
@@ -131,17 +177,22 @@ pub(crate) fn choose(places: &[Place]) -> Result<Option<Superblock>, OpenError> 
             }
             Found::Whole(superblock) => {
                 let age = |superblock: &Superblock| (superblock.epoch, superblock.number);
-                match newest {
-                    Some(best) if age(best) > age(superblock) => {}
-                    Some(best) if age(best) == age(superblock) => {
-                        if *best != **superblock {
-                            return Err(OpenError::TwoOwners { epoch: best.epoch });
+                match &mut newest {
+                    Some(best) if age(&best.superblock) > age(superblock) => {}
+                    Some(best) if age(&best.superblock) == age(superblock) => {
+                        if best.superblock != **superblock {
+                            best.other = Some((**superblock).clone());
                         }
                     }
-                    _ => newest = Some(superblock),
+                    _ => {
+                        newest = Some(Newest {
+                            superblock: (**superblock).clone(),
+                            other: None,
+                        });
+                    }
                 }
             }
         }
     }
-    Ok(newest.cloned())
+    Ok(newest)
 }
