@@ -1,0 +1,17 @@
+//! How the log is proved: simulated disks, and one oracle over everything that happens on them.
+//!
+//! * [`disk`] is the fault model, [`oracle`] the judge, [`world`] the lives of owners from a seed;
+//! * [`crashes`]: worlds by the thousand, and a million crashes by command;
+//! * [`sweeps`]: damage to every bit and sector of a small log;
+//! * [`guards`]: each guard switched off is noticed;
+//! * [`threads`]: many threads while the storage fails at its k-th I/O.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod crashes;
+mod disk;
+mod guards;
+mod oracle;
+mod rng;
+mod sweeps;
+mod threads;
+mod world;
