@@ -9,7 +9,7 @@ fn a_new_log() {
     assert_snapshot!(World::with_log().run("log show q"), @r#"
     q  a file of 1 MiB
     log         ID of cluster "alpha"
-    layout      8 segments of 64 KiB; 15 chunks of 16 KiB (240 KiB) for checkpoints and objects; blocks of 4 KiB
+    layout      8 segments of 64 KiB; 19 chunks of 16 KiB (304 KiB) for checkpoints and objects; blocks of 4 KiB
     owner       nobody has claimed it yet
     records     the next is LSN 1
     segments    #  use         gen  epoch  records          frames       used
@@ -23,7 +23,9 @@ fn a_new_log() {
                 7  fresh       -    -      -                0               0
     catalogue 0 unused
     catalogue 1 unused
-    room        15 of 15 chunks are free
+    catalogue 2 unused
+    catalogue 3 unused
+    room        19 of 19 chunks are free
     superblock  number 1 in slot 0 bank 1 copy 0, and number 1 in slot 0 bank 1 copy 1; of 16 places 2 are whole, 0 damaged, 14 never written
     verdict     good
     [0]
@@ -36,7 +38,7 @@ fn a_used_log() {
     assert_snapshot!(world.run("log show q"), @r#"
     q  a file of 1 MiB
     log         ID of cluster "alpha"
-    layout      8 segments of 64 KiB; 15 chunks of 16 KiB (240 KiB) for checkpoints and objects; blocks of 4 KiB
+    layout      8 segments of 64 KiB; 19 chunks of 16 KiB (304 KiB) for checkpoints and objects; blocks of 4 KiB
     owner       epoch 2 of node 2 (key 0xa7); not closed: open, or its owner died
     records     the next is LSN 31, behind the checkpoint at LSN 15
     segments    #  use         gen  epoch  records          frames       used
@@ -48,11 +50,13 @@ fn a_used_log() {
                 5  fresh       -    -      -                0               0
                 6  fresh       -    -      -                0               0
                 7  fresh       -    -      -                0               0
-    catalogue 0 number 1, the one before
-    catalogue 1 number 2, the newest
+    catalogue 0 number 2, the newest
+    catalogue 1 unused
+    catalogue 2 number 1, the one before
+    catalogue 3 unused
     checkpoint  LSN 15, 18 bytes in 1 chunks
     object "disk-1"  LSN 30, 9 bytes in 1 chunks
-    room        13 of 15 chunks are free
+    room        17 of 19 chunks are free
     superblock  number 5 in slot 2 bank 1 copy 0, and number 5 in slot 2 bank 1 copy 1; of 16 places 10 are whole, 0 damaged, 6 never written
     verdict     good
     [0]
@@ -109,6 +113,8 @@ fn every_part_has_a_verdict() {
     good        segment 7
     good        catalogue 0
     good        catalogue 1
+    good        catalogue 2
+    good        catalogue 3
     good        checkpoint
     good        object disk-1
     verdict     good
@@ -116,7 +122,7 @@ fn every_part_has_a_verdict() {
     "#);
     let (verified, code) = world.document("log verify q");
     assert_eq!((code, &verified["verdict"]), (0, &"good".into()));
-    assert_eq!(verified["parts"].as_array().unwrap().len(), 16 + 8 + 2 + 2);
+    assert_eq!(verified["parts"].as_array().unwrap().len(), 16 + 8 + 4 + 2);
 }
 
 #[test]
@@ -166,7 +172,7 @@ fn what_is_stored_beside_the_records() {
     q  a file of 1 MiB
     checkpoint  LSN 15, 18 bytes in 1 chunks
     object "disk-1"  LSN 30, 9 bytes in 1 chunks
-    room        13 of 15 chunks are free
+    room        17 of 19 chunks are free
     [0]
     "#);
     assert_snapshot!(world.run("log checkpoint q --out state"), @r#"

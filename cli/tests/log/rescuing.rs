@@ -29,7 +29,7 @@ fn damage_is_told_with_its_range_and_what_to_do() {
     assert_snapshot!(world.run("log show q"), @r#"
     q  a file of 1 MiB
     log         ID of cluster "alpha"
-    layout      8 segments of 64 KiB; 15 chunks of 16 KiB (240 KiB) for checkpoints and objects; blocks of 4 KiB
+    layout      8 segments of 64 KiB; 19 chunks of 16 KiB (304 KiB) for checkpoints and objects; blocks of 4 KiB
     owner       epoch 3 of node 3 (key 0xa7); not closed: open, or its owner died
     records     where they end cannot be told
     segments    #  use         gen  epoch  records          frames       used
@@ -42,11 +42,13 @@ fn damage_is_told_with_its_range_and_what_to_do() {
                 6  last-epoch  6    3      31..60           30          17536
                 corrupt: a frame is damaged, and a later one is whole (bytes 492256..492832); `qctl log salvage` copies what is good before it to a new log
                 7  fresh       -    -      -                0               0
-    catalogue 0 number 1, the one before
-    catalogue 1 number 2, the newest
+    catalogue 0 number 2, the newest
+    catalogue 1 unused
+    catalogue 2 number 1, the one before
+    catalogue 3 unused
     checkpoint  LSN 15, 18 bytes in 1 chunks
     object "disk-1"  LSN 30, 9 bytes in 1 chunks
-    room        13 of 15 chunks are free
+    room        17 of 19 chunks are free
     superblock  number 6 in slot 3 bank 0 copy 0, and number 6 in slot 3 bank 0 copy 1; of 16 places 12 are whole, 0 damaged, 4 never written
     opens       no
     verdict     corrupt
@@ -67,6 +69,8 @@ fn damage_is_told_with_its_range_and_what_to_do() {
     good        segment 7
     good        catalogue 0
     good        catalogue 1
+    good        catalogue 2
+    good        catalogue 3
     good        checkpoint
     good        object disk-1
     opens       no: corrupt: a frame is damaged, and a later one is whole (bytes 492256..492832 of the region); records from LSN 39 on cannot be trusted, although LSN 40 is still there; `qctl log salvage` copies what is good before it elsewhere
@@ -108,7 +112,7 @@ fn salvage_copies_the_good_prefix_and_changes_nothing() {
     rescued  a file of 1 MiB
     checkpoint  LSN 15, 18 bytes in 1 chunks
     object "disk-1"  LSN 15, 9 bytes in 1 chunks
-    room        13 of 15 chunks are free
+    room        17 of 19 chunks are free
     [0]
     "#);
     let output = world.output("log dump rescued");
@@ -177,7 +181,7 @@ fn a_damaged_object_is_named_and_the_others_are_taken_out() {
     checkpoint  LSN 15, 18 bytes in 1 chunks
     object "disk-1"  LSN 30, 9 bytes in 1 chunks
                 corrupt: it is damaged (bytes 774144..774153); its owner has to store it again
-    room        13 of 15 chunks are free
+    room        17 of 19 chunks are free
     error: q: something that was stored is damaged
       next: qctl log verify q   (everything)
     [3]
