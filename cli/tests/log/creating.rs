@@ -9,7 +9,7 @@ fn a_new_file() {
     assert_snapshot!(world.run("log create q --size 1MiB --cluster alpha"), @r#"
     made        q, a file of 1 MiB: a log of cluster "alpha"
     id          ID
-    layout      4 segments of 64 KiB; 33 chunks of 16 KiB (528 KiB) for checkpoints and objects; blocks of 4 KiB
+    layout      4 segments of 64 KiB; 37 chunks of 16 KiB (592 KiB) for checkpoints and objects; blocks of 4 KiB
     [0]
     "#);
     assert_eq!(std::fs::metadata(world.path("q")).unwrap().len(), 1 << 20);
@@ -61,7 +61,7 @@ fn another_log_is_not_written_over_without_consent() {
     assert_snapshot!(world.run("log create q"), @r#"
     q  a file of 1 MiB
     would be lost  a quorum log of cluster "alpha" of epoch 2, up to LSN 30
-    layout      4 segments of 64 KiB; 33 chunks of 16 KiB (528 KiB) for checkpoints and objects; blocks of 4 KiB
+    layout      4 segments of 64 KiB; 37 chunks of 16 KiB (592 KiB) for checkpoints and objects; blocks of 4 KiB
     error: q holds a quorum log of cluster "alpha" of epoch 2, up to LSN 30; nothing was written
       next: to write over it, repeat the command with: --yes --if TOKEN
     [107]
@@ -79,7 +79,7 @@ fn another_log_is_not_written_over_without_consent() {
     assert_snapshot!(world.run(&format!("log create q --yes --if {token}")), @r#"
     q  a file of 1 MiB
     would be lost  a quorum log of cluster "alpha" of epoch 3, up to LSN 31
-    layout      4 segments of 64 KiB; 33 chunks of 16 KiB (528 KiB) for checkpoints and objects; blocks of 4 KiB
+    layout      4 segments of 64 KiB; 37 chunks of 16 KiB (592 KiB) for checkpoints and objects; blocks of 4 KiB
     error: q has changed since the plan TOKEN: it is at TOKEN now
       next: read the new plan above, then repeat with its token
     [107]
@@ -111,7 +111,7 @@ fn file_systems_and_members_of_arrays_are_recognised() {
     assert_snapshot!(world.run("log create disk --size 1MiB"), @r#"
     disk  a file of 1 MiB
     would be lost  bytes that are not recognised
-    layout      4 segments of 64 KiB; 33 chunks of 16 KiB (528 KiB) for checkpoints and objects; blocks of 4 KiB
+    layout      4 segments of 64 KiB; 37 chunks of 16 KiB (592 KiB) for checkpoints and objects; blocks of 4 KiB
     error: disk holds bytes that are not recognised; nothing was written
       next: to write over it, repeat the command with: --yes --if TOKEN
     [107]
