@@ -180,7 +180,7 @@ fn a_damaged_object_is_named_and_the_others_are_taken_out() {
     q  a file of 1 MiB
     checkpoint  LSN 15, 18 bytes in 1 chunks
     object "disk-1"  LSN 30, 9 bytes in 1 chunks
-                corrupt: it is damaged (bytes 774144..774153); its owner has to store it again
+                corrupt: it is damaged (bytes 692224..692233); its owner has to store it again
     room        17 of 19 chunks are free
     error: q: something that was stored is damaged
       next: qctl log verify q   (everything)
