@@ -14,7 +14,7 @@
 //!
 //! * [`create`] writes a region; [`open`] reads one, writes nothing, and hands out what it holds;
 //! * [`Recovered::claim`] begins an epoch on it and gives a [`Log`], which appends, commits and checkpoints;
-//! * [`Recovered::salvage`] copies what is good elsewhere; [`inspect`] tells the health of every part.
+//! * [`salvage`](salvage()) copies what is good elsewhere; [`inspect`] tells the health of every part.
 //!
 //! Invariants:
 //! * acknowledged ⊆ recovered ⊆ submitted, whatever the crash;

@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`place`] | a log that is read: opened without disturbing anybody |
-//! | [`unit`] | a log on a unit that is reached past the kernel (`iscsi://…`, `emu:…`) |
+//! | [`unit`](mod@unit) | a log on a unit that is reached past the kernel (`iscsi://…`, `emu:…`) |
 //! | [`destination`] | a place that is about to be written over: what is there, who uses it, and the consent |
 //! | [`failure`] | what can go wrong with a log, as a message, a next step and an exit code |
 //! | [`view`] | an inspection in JSON and in words |
