@@ -98,6 +98,8 @@ pub(crate) struct Core {
     /// And its reads.
     reads: u64,
     fate: Option<(u64, Fate)>,
+    /// A cut waits until a frame is under way.
+    pub(crate) aimed: bool,
     /// The fate has struck.
     pub(crate) struck: bool,
     off: bool,
@@ -146,6 +148,7 @@ impl Disk {
             ios: 0,
             reads: 0,
             fate: None,
+            aimed: false,
             struck: false,
             off: false,
             lying: false,
@@ -176,6 +179,7 @@ impl Disk {
         core.ios = 0;
         core.reads = 0;
         core.fate = fate;
+        core.aimed = false;
         core.struck = false;
         core.struck_frame = false;
         *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -351,10 +355,14 @@ impl Core {
         self.frames.contains(&offset)
     }
 
+    fn frame_under_way(&self) -> bool {
+        self.pending.iter().any(|write| self.is_frame(write.offset))
+    }
+
     /// The power is gone at this I/O.
     fn cut(&mut self) {
         self.off = true;
-        let frame = self.pending.iter().any(|write| self.is_frame(write.offset));
+        let frame = self.frame_under_way();
         let phase = self.phase;
         *self.cuts.entry((phase, frame)).or_default() += 1;
     }
@@ -397,6 +405,7 @@ impl Port {
         }
         let due = |(at, fate): &(u64, Fate)| match fate {
             Fate::StaleRead | Fate::ReadError => reading && core.reads >= *at,
+            Fate::Cut if core.aimed => !reading && core.ios >= *at && core.frame_under_way(),
             Fate::FlushError
             | Fate::Cut
             | Fate::Kill

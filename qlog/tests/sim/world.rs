@@ -262,6 +262,7 @@ impl World {
         }
         let fate = self.draw_fate();
         let port = self.disk.port(self.owners, fate);
+        self.disk.lock().aimed = self.rng.one_in(4); // Frames are few among the I/Os of a claim or a checkpoint.
         self.disk.phase(Phase::Recovery);
         let opened = Found::open(port, self.setting.guards);
         let over = self.is_over(fate);
