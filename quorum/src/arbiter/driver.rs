@@ -26,11 +26,9 @@ use super::path::{Done, Path};
 use super::self_stop::Tenure;
 use super::serials::Block;
 use quorum_core::Instant;
-use quorum_core::arbitration::{
-    Arbitration, CommandId, Event, Input, Mode, Output, PathId, Status, Stopped,
-};
+use quorum_core::arbitration::{Arbitration, Event, Input, Output, Status, Stopped};
 use quorum_core::times::Times;
-use scsi::reservation::{Answer, Key, Reply, Verb};
+use scsi::reservation::Key;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -56,7 +54,6 @@ pub(super) struct Inbox {
 
 pub(super) struct Driver {
     pub(super) machine: Arbitration,
-    pub(super) mode: Mode,
     pub(super) times: Times,
     pub(super) paths: Vec<Path>,
     pub(super) clerk: Clerk,
@@ -77,36 +74,15 @@ pub(super) struct State {
     pub(super) ready: VecDeque<Input>,
     proved_until: Instant,
     terms: u64,
-    start: Start,
     ended: Option<Stopped>,
 }
-
-/// How far the start has come. The machine is told to begin only in the end.
-#[derive(Default, PartialEq, Eq)]
-enum Start {
-    /// Nothing is under way yet.
-    #[default]
-    New,
-    /// The state is read, so that a mark behind what is registered is noticed before a serial is used.
-    Surveying { path: usize },
-    /// The clerk has been asked for the first block of serials.
-    Serials,
-    /// The machine runs.
-    Done,
-}
-
-/// The command of the survey: no machine counts so far.
-const SURVEY: CommandId = CommandId(u64::MAX);
 
 impl Driver {
     /// Runs until the machine stands still; why it does.
     pub(super) fn run(mut self) -> Option<Stopped> {
         let _however_it_ends = EndOfTenure(Arc::clone(&self.tenure), self.notices.clone());
-        match self.mode {
-            Mode::Persistent => self.survey(0),
-            // SCSI-2 registers no key: there is nothing that a mark could be behind.
-            Mode::Spc2 => self.survey(self.paths.len()),
-        }
+        // It asks for serials when it has read what is registered: a mark behind that is noticed before one is used.
+        self.bring(Input::Start { serials: (0, 0) });
         while self.state.ended.is_none() && !self.wishes.abandon.load(Ordering::Acquire) {
             match self.next_input() {
                 Some(input) => self.bring(input),
@@ -138,9 +114,6 @@ impl Driver {
         if let Some(input) = self.state.ready.pop_front() {
             return Some(input);
         }
-        if self.state.start != Start::Done {
-            return self.serials_input();
-        }
         if self.machine.next_deadline().is_some_and(|due| due <= at) {
             return Some(Input::Tick);
         }
@@ -159,45 +132,9 @@ impl Driver {
         self.serials_input()
     }
 
-    /// Reads the state over one path; over the next one when that fails; without it when all fail.
-    fn survey(&mut self, path: usize) {
-        let Some(over) = self.paths.get_mut(path) else {
-            self.state.start = Start::Serials;
-            self.clerk.ask();
-            return;
-        };
-        self.state.start = Start::Surveying { path };
-        let bound = self.times.command_bound;
-        let at_once = over.perform(SURVEY, Verb::ReadState, bound);
-        assert!(at_once.is_none(), "a new path is idle");
-    }
-
-    fn surveyed(&mut self, path: usize, input: &Input) {
-        let Input::Answer {
-            id: SURVEY,
-            exchange,
-            ..
-        } = input
-        else {
-            panic!("nothing but the survey is under way");
-        };
-        for attention in &exchange.attentions {
-            let path = PathId(u16::try_from(path).unwrap_or(u16::MAX));
-            let attention = *attention;
-            let met = Event::Attention { path, attention };
-            self.notices.tell(Happening::Arbitration(met));
-        }
-        let read = matches!(exchange.answer, Answer::Done(Reply::State(_)));
-        self.survey(if read { self.paths.len() } else { path + 1 });
-    }
-
     fn serials_input(&mut self) -> Option<Input> {
         match self.inbox.serials.try_recv() {
-            Ok(Ok(serials)) if self.state.start == Start::Done => Some(Input::Serials { serials }),
-            Ok(Ok(serials)) => {
-                self.state.start = Start::Done;
-                Some(Input::Start { serials })
-            }
+            Ok(Ok(serials)) => Some(Input::Serials { serials }),
             Ok(Err(error)) => panic!("the OS has no random numbers: {error}"),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => panic!("the clerk lives as long as the driver"),
@@ -205,18 +142,12 @@ impl Driver {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        let machine = self
-            .machine
-            .next_deadline()
-            .filter(|_| self.state.start == Start::Done);
+        let machine = self.machine.next_deadline();
         let paths = self.paths.iter().filter_map(Path::given_up_at);
         machine.into_iter().chain(paths).min()
     }
 
     fn bring(&mut self, input: Input) {
-        if let Start::Surveying { path } = self.state.start {
-            return self.surveyed(path, &input);
-        }
         // Whoever asked for it, and whatever was won since they did: nobody acts as the owner any more.
         if matches!(input, Input::Release | Input::Park) {
             self.with_present(Ownership::revoke);

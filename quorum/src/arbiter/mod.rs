@@ -178,7 +178,7 @@ impl Arbiter {
             "a lock keeps a second one off"
         );
         let (node, cluster) = (config.node, config.cluster);
-        let (mode, times) = (config.mode, config.times);
+        let times = config.times;
         if settings.watchdog.is_some() {
             watchdog::has_room(&times)?;
         }
@@ -228,7 +228,6 @@ impl Arbiter {
         let timer = self_stop::start(Arc::clone(&tenure), notices.clone(), Arc::clone(&alarm))?;
         let driver = Driver {
             machine: Arbitration::new(config),
-            mode,
             times,
             paths,
             clerk,

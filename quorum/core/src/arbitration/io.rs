@@ -31,7 +31,9 @@ pub enum BarrierKind {
 /// What a driver tells the machine.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Input {
-    /// Begin. `serials` is a block of key serials that were never used before, first and count.
+    /// Begin. `serials` is a block of key serials that were never used before, first and count; an empty one is
+    /// asked for ([`Output::NeedSerials`]) once the state of the disk has been read, so that the driver may choose
+    /// them above what is registered.
     ///
     /// With it the driver promises that no write of an earlier term or process of this node can still be
     /// outstanding on any of its paths: to register is also to let such a write

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! machine [node=N] [paths=N] [profile=P] [spc2] [wait] [no-preempt] [no-abort] [accept-no-aptpl]
-//!         [evict-foreign] [others-are-down] [log]      a machine, begun
+//!         [evict-foreign] [others-are-down] [log] [no-serials]     a machine, begun
 //! caps [no-aptpl] [aptpl-inactive] [no-abort] [no-reset] [no-cts] [host-registration] [types="we ..."]
 //! state [keys="K[@PORT] ..."] [holder=K] [type=T] [generation=N] [ua="A ..."]
 //!       a key may be with the initiator port that has it; the generation is that of the disk taken unseen
@@ -47,9 +47,11 @@ pub(crate) struct Alone {
 impl Alone {
     pub(crate) fn begin(command: &Command, guards: Guards) -> Result<(Self, String), String> {
         let (config, rest) = config(command, guards)?;
-        if let Some(unknown) = rest.first() {
-            return Err(format!("unknown argument {unknown}"));
-        }
+        let serials = match rest.as_slice() {
+            [] => (1, 1000),
+            [Argument::Positional(word)] if word == "no-serials" => (0, 0),
+            [unknown, ..] => return Err(format!("unknown argument {unknown}")),
+        };
         let mut alone = Self {
             machine: Arbitration::new(config),
             now: Instant::ZERO,
@@ -59,7 +61,7 @@ impl Alone {
             generation: 0,
             verbs: BTreeMap::new(),
         };
-        let text = alone.handle(Input::Start { serials: (1, 1000) });
+        let text = alone.handle(Input::Start { serials });
         Ok((alone, text))
     }
 

@@ -161,7 +161,10 @@ impl Persistent {
                     self.probe();
                 }
             }
-            Input::Serials { serials } => self.serials.refill(serials.0, serials.1),
+            Input::Serials { serials } => {
+                self.serials.refill(serials.0, serials.1);
+                self.register_with_new_serials();
+            }
             Input::Answer {
                 id,
                 sent_at,
@@ -176,7 +179,9 @@ impl Persistent {
             Input::PathChanged { path, usable } => self.on_path_changed(path, usable),
         }
         self.run_timers();
-        if self.serials.should_ask() && !matches!(self.phase, Phase::Idle | Phase::Stopped(_)) {
+        // Only a driver that has seen what is registered can tell which serials were used.
+        let going = !matches!(self.phase, Phase::Idle | Phase::Stopped(_));
+        if going && self.seen.is_some() && self.serials.should_ask() {
             self.desk.push(Output::NeedSerials);
         }
     }

@@ -41,6 +41,8 @@ pub(super) struct Registering {
     sent: Vec<Key>,
     /// How often every guess was refused.
     exhausted: u32,
+    /// The pass begins when serials have come.
+    needs_serials: bool,
 }
 
 impl Registering {
@@ -61,6 +63,7 @@ impl Persistent {
             replaced: None,
             sent: Vec::new(),
             exhausted: 0,
+            needs_serials: false,
         });
         self.register_after_read();
     }
@@ -74,7 +77,10 @@ impl Persistent {
             return;
         }
         let Some(key) = self.fresh_key() else {
-            self.stumble_for("no unused serial is left");
+            // They have been asked for, and come as an input of their own.
+            if let Phase::Registering(registering) = &mut self.phase {
+                registering.needs_serials = true;
+            }
             return;
         };
         let mut todo = self.paths.trusted();
@@ -92,6 +98,15 @@ impl Persistent {
             registering.todo = todo;
         }
         self.register_next_path();
+    }
+
+    /// A block of serials has come.
+    pub(super) fn register_with_new_serials(&mut self) {
+        if let Phase::Registering(registering) = &mut self.phase
+            && std::mem::take(&mut registering.needs_serials)
+        {
+            self.register_after_read();
+        }
     }
 
     fn fresh_key(&mut self) -> Option<Key> {
