@@ -8,6 +8,8 @@
 
 #[path = "support/lateness.rs"]
 mod lateness;
+#[path = "arbitrate/losing.rs"]
+mod losing;
 #[path = "arbitrate/mount.rs"]
 mod mount;
 #[path = "arbitrate/quorum_log.rs"]

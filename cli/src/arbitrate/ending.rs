@@ -100,7 +100,7 @@ impl Ending<'_> {
             None if confirmed => Ok(Exit::Done),
             None => Err(Failure::new(
                 Exit::Unknown,
-                "the disk was given back, but nobody could read back that it is free",
+                "the disk was to be given back; whether anything of this node is left on it, nobody could read back",
                 self.look(),
             )
             .outcome(Outcome::Unknown)),

@@ -33,6 +33,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use quorum::arbiter::{Arbiter, Happening, LockError, Notice, Settings, StartError};
 use quorum::log::LogError;
+use quorum_core::Instant;
 use quorum_core::arbitration::{ClusterTag, Event, Stopped};
 use std::io;
 use std::process::{Command, Stdio};
@@ -103,6 +104,8 @@ struct Session<'a> {
     log: Option<Place>,
     /// It, once it is claimed.
     claimed: Option<Arc<OwnedLog>>,
+    /// The mark is to be sent after a clean round that was sent since then.
+    park_when_proved: Option<Instant>,
     /// The file system is mounted.
     mounted: bool,
     /// It is being unmounted.
@@ -170,6 +173,7 @@ pub(super) fn run(
         phase: Phase::Contending,
         log: setup.log,
         claimed: None,
+        park_when_proved: None,
         mounted: false,
         unmounting: false,
         is_owner: false,
@@ -294,9 +298,15 @@ impl Session<'_> {
                 self.is_owner = true;
                 self.owner();
             }
-            Happening::Arbitration(Event::Defended { .. }) => {
+            Happening::Arbitration(Event::Defended { proved_at }) => {
                 self.past.clean_rounds += 1;
                 self.manager.defended();
+                if self
+                    .park_when_proved
+                    .is_some_and(|since| *proved_at >= since)
+                {
+                    self.park_log();
+                }
             }
             Happening::Arbitration(Event::Lost { .. }) => {
                 self.manager.status("another node holds the disk");
@@ -481,12 +491,32 @@ impl Session<'_> {
         }
     }
 
-    /// Sending the mark was the point of no return, whatever came of it.
+    /// The mark tells the next node to take the disk from this one at once: it is sent only by whoever has the disk. One
+    /// on the disk itself is refused to everybody else; one elsewhere follows a clean round that was sent after the
+    /// command's end.
+    fn park_log(&mut self) {
+        let Some(log) = self.claimed.clone() else {
+            return;
+        };
+        self.park_when_proved = None;
+        let heard = self.heard_in.clone();
+        quorum_log::park(log, move |sent| {
+            let _loop_is_over = heard.send(Heard::Parked(sent));
+        });
+    }
+
+    /// Sending the mark was the point of no return. One that failed may be there or not: the disk is given back as
+    /// without a log, and the last look before that tells whether it was ours still.
     fn log_parked(&mut self, sent: Result<(), qlog::WriteError>) {
         let epoch = self.claimed.take().map_or(0, |log| log.epoch().0);
         let error = sent.err().map(|error| error.to_string());
+        let failed = error.is_some();
         self.print(What::LogParked { epoch, error });
-        self.arbiter.park();
+        if failed {
+            self.arbiter.release();
+        } else {
+            self.arbiter.park();
+        }
     }
 
     /// Whatever the disk cannot fence may start.
@@ -691,13 +721,13 @@ impl Session<'_> {
             return self.unmount();
         }
         // A disk with a log is not released: it is parked, so that the next node need not wait.
-        let Some(log) = self.claimed.clone() else {
-            return self.arbiter.release();
-        };
-        let heard = self.heard_in.clone();
-        quorum_log::park(log, move |sent| {
-            let _loop_is_over = heard.send(Heard::Parked(sent));
-        });
+        match (&self.claimed, &self.args.log) {
+            (None, _) => self.arbiter.release(),
+            (Some(_), Some(quorum_log::Where::Path(_))) => {
+                self.park_when_proved = Some(quorum::arbiter::now());
+            }
+            (Some(_), _) => self.park_log(),
+        }
     }
 
     /// The disk is not ours any more, or nobody can tell.

@@ -182,12 +182,15 @@ fn stopped(why: &Stopped) -> What {
             "handed over; it is still the holder".to_owned(),
             None,
         ),
-        Stopped::Released { confirmed: true } => {
-            ("released", "the disk is free again".to_owned(), None)
-        }
+        Stopped::Released { confirmed: true } => (
+            "released",
+            "the disk was given back: nothing of this node is left on it".to_owned(),
+            None,
+        ),
         Stopped::Released { confirmed: false } => (
             "released",
-            "the disk was given back, but it could not be read back that it is free".to_owned(),
+            "the disk was to be given back; whether anything of this node is left on it, nobody could read back"
+                .to_owned(),
             None,
         ),
         Stopped::Withdrawn => (

@@ -7,13 +7,13 @@ use std::process::Command;
 
 impl World {
     /// A log on the disk itself.
-    fn create_log(&self, cluster: &str) {
+    pub(super) fn create_log(&self, cluster: &str) {
         let name = format!("emu:{}?nexus=operator", self.file("disk").display());
         create(&[&name, "--cluster", cluster]);
     }
 
     /// A log in a file.
-    fn create_log_file(&self) -> String {
+    pub(super) fn create_log_file(&self) -> String {
         let path = self.file("log").display().to_string();
         create(&[&path, "--size", "1MiB", "--cluster", "qctl"]);
         path

@@ -131,6 +131,8 @@ const SPC2: &[Transition] = &[
     (Stage::Leaving, Stage::Probing),
     (Stage::Leaving, Stage::Resting),
     (Stage::Leaving, Stage::NotTaken),
+    (Stage::Leaving, Stage::Deposed),
+    (Stage::Leaving, Stage::SelfStopped),
     (Stage::Leaving, Stage::Released),
     (Stage::Leaving, Stage::Withdrawn),
     (Stage::Resting, Stage::Probing),

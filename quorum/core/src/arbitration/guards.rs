@@ -104,6 +104,10 @@ guards! {
     /// An owner that is not fed stops defending.
     FedToDefend,
 
+    // Giving back.
+    /// An owner that gives back and finds another holding, or its own key gone, has lost the disk.
+    ReleaseIsProved,
+
     // Power loss.
     /// Only a power-on or reset attention lets an owner re-take.
     RetakeNeedsResetAttention,
@@ -139,6 +143,8 @@ guards! {
     Spc2ReservesAgainAtOnce,
     /// After a re-login the owner reserves first, without waiting for its next round.
     Spc2ReservesAfterLogin,
+    /// An owner gives back only what a round has just shown to be its own.
+    Spc2ReleaseIsProved,
 }
 
 /// Which guards are on.

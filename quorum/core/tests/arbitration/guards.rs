@@ -146,6 +146,10 @@ const WITNESSES: &[(Guard, &str)] = &[
         "persistent/an_owner_that_is_not_fed_stops_defending",
     ),
     (
+        Guard::ReleaseIsProved,
+        "persistent/an_owner_that_gives_back_what_another_has_taken_is_deposed",
+    ),
+    (
         Guard::RetakeNeedsResetAttention,
         "persistent/a_retake_needs_a_reset_attention",
     ),
@@ -208,6 +212,10 @@ const WITNESSES: &[(Guard, &str)] = &[
     (
         Guard::Spc2ReservesAfterLogin,
         "spc2/after_a_login_the_owner_reserves_first",
+    ),
+    (
+        Guard::Spc2ReleaseIsProved,
+        "spc2/an_owner_that_gives_back_what_another_has_taken_is_deposed",
     ),
 ];
 

@@ -9,6 +9,9 @@
 //!        +-------------------+
 //! ```
 //!
+//! An owner's first read is the last look at its term: another that holds, or its own key gone (but by a power loss), means
+//! that it has lost the disk, though nothing had told it so before. What is still its own is taken away all the same.
+//!
 //! Invariants: a holder's registration is never taken away before its reservation (on the target that
 //! would release it while other paths could still write, SPC-4 5.13.11.2); a loser that finds itself
 //! holding has won after all, but for one whose wins come to nothing again and again; each step is tried
@@ -17,10 +20,11 @@
 //! "withdrawn".
 
 use super::super::guards::Guard;
+use super::super::tenure::Tenure;
 use super::win::How;
 use super::{
-    Answer, Errand, Instant, Key, PathId, Persistent, PersistentState, Phase, Refused, Reservation,
-    Stopped, Verb, normal,
+    Answer, Errand, Event, Instant, Key, PathId, Persistent, PersistentState, Phase, Refused,
+    Reservation, Stopped, Verb, normal,
 };
 
 /// How often a path is sent an unregister: for each key that it may have, and a few attentions that were
@@ -40,6 +44,13 @@ pub(super) enum After {
 }
 
 impl After {
+    /// Told to stop meanwhile: a contender contends no more. Whoever owned the disk, or was refused, ends as it would have.
+    pub(super) fn is_told_to_stop(&mut self) {
+        if self.is_lost_race() {
+            *self = Self::Stop(Stopped::Withdrawn);
+        }
+    }
+
     /// A lost race: nothing is given back that turns out to be won.
     const fn is_lost_race(&self) -> bool {
         matches!(self, Self::Rest(_) | Self::Stop(Stopped::NotTaken { .. }))
@@ -57,6 +68,8 @@ impl After {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Leaving {
     after: After,
+    /// The term that is given back, until the first read has shown whether it lasted.
+    term: Option<Tenure>,
     /// Every key that may be ours.
     keys: Vec<Key>,
     released: Vec<PathId>,
@@ -68,13 +81,16 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    pub(super) fn then(&mut self, after: After) {
-        self.after = after;
+    pub(super) fn is_told_to_stop(&mut self) {
+        self.after.is_told_to_stop();
     }
 
     pub(super) fn normalize(&mut self, now: Instant) {
         if let After::Rest(until) = &mut self.after {
             *until = normal(*until, now);
+        }
+        if let Some(term) = &mut self.term {
+            term.normalize(now);
         }
     }
 }
@@ -84,10 +100,15 @@ impl Persistent {
         let keys = self.paths.own_keys();
         let stay = after.is_lost_race() && !self.desk.stands(Guard::LoserUnregisters);
         let nothing = keys.is_empty() || stay;
+        let term = self
+            .tenure()
+            .filter(|_| matches!(after, After::Stop(Stopped::Released { .. })))
+            .cloned();
         self.leave_asked = false;
         self.errand = Errand::default();
         self.phase = Phase::Leaving(Leaving {
             after,
+            term,
             keys,
             released: Vec::new(),
             moved: false,
@@ -101,7 +122,32 @@ impl Persistent {
         }
     }
 
+    /// The last look at the term: did it last?
+    fn judge_term(&mut self, state: &PersistentState) {
+        let lost_power = self.attentions.reset && !self.attentions.preempted;
+        let Phase::Leaving(leaving) = &mut self.phase else {
+            return;
+        };
+        let Some(term) = leaving.term.take() else {
+            return;
+        };
+        let own = |key: &Key| leaving.keys.contains(key);
+        let registered = state.registrations.iter().any(|one| own(&one.key));
+        match state.reservation {
+            Some(held) if held.key.as_ref().is_some_and(own) => {}
+            None if registered || lost_power => self.desk.tell(Event::Exposed {
+                at_most: term.age(&self.desk),
+            }),
+            holder => {
+                if self.desk.stands(Guard::ReleaseIsProved) {
+                    leaving.after = After::Stop(Stopped::Deposed { holder });
+                }
+            }
+        }
+    }
+
     pub(super) fn leave_state(&mut self, path: PathId, state: &PersistentState) {
+        self.judge_term(state);
         let Phase::Leaving(leaving) = &self.phase else {
             return;
         };

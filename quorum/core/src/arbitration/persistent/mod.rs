@@ -628,7 +628,7 @@ impl Persistent {
         match &mut self.phase {
             Phase::Stopped(_) => {}
             Phase::Idle | Phase::Resting { .. } => self.stop(Stopped::Withdrawn),
-            Phase::Leaving(leaving) => leaving.then(After::Stop(Stopped::Withdrawn)),
+            Phase::Leaving(leaving) => leaving.is_told_to_stop(),
             Phase::Owning(_) => self.leave(After::Stop(Stopped::Released { confirmed: true })),
             Phase::Probing | Phase::Registering(_) | Phase::Challenge(_) | Phase::Win(_) => {
                 if self.errand.awaited.is_some() {

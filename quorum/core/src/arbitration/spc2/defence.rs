@@ -11,6 +11,9 @@
 //!        +-- no definite answer ----------------> round failed; ownership ages on
 //! ```
 //!
+//! An owner that is told to give the disk back does one more round, at once, and only then sends RELEASE: a conflict has
+//! deposed it, as in every round, and one that comes to no definite end until the self-stop age stops it as lost.
+//!
 //! The settle time ends with a clean round that was sent after it, and not by itself: in the meantime a reset may have
 //! opened the disk, and an owner of before reserved it again without knowing that its term was over. It has stopped
 //! itself by the end of the settle time, unless it holds; and then the round meets a conflict.
@@ -20,7 +23,7 @@
 
 use super::super::guards::Guard;
 use super::super::tenure::{Tenure, is_stale};
-use super::{Answer, Event, Instant, PATH, Phase, Spc2, Stopped, Verb, trouble};
+use super::{After, Answer, Event, Instant, PATH, Phase, Spc2, Stopped, Verb, normal, trouble};
 
 /// How many attentions one round drains: a target queues at most about so many.
 const ATTENTIONS_MAX: u32 = 8;
@@ -33,6 +36,8 @@ pub(super) struct Owning {
     attentions: u32,
     /// Something took the reservation away since the last clean round.
     exposed: bool,
+    /// When it was told to give the disk back, if it was: after a clean round that was sent since.
+    give_back: Option<Instant>,
 }
 
 impl Owning {
@@ -42,11 +47,17 @@ impl Owning {
             in_round: false,
             attentions: 0,
             exposed: false,
+            give_back: None,
         }
+    }
+
+    pub(super) const fn gives_back(&self) -> bool {
+        self.give_back.is_some()
     }
 
     pub(super) fn normalize(&mut self, now: Instant) {
         self.tenure.normalize(now);
+        self.give_back = self.give_back.map(|at| normal(at, now));
     }
 }
 
@@ -93,6 +104,27 @@ impl Spc2 {
         owning.exposed = true;
         if at_once && may_defend && !self.desk.is_busy(PATH) {
             self.start_round();
+        }
+    }
+
+    /// Told to give the disk back. Another may have reset and reserved it since the last round, and RELEASE would not tell:
+    /// so one more round comes first.
+    pub(super) fn give_back(&mut self) {
+        let proves_first = self.desk.stands(Guard::Spc2ReleaseIsProved);
+        let now = self.desk.now;
+        let may_defend = Tenure::may_defend(&self.desk, self.fed_at);
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        if !proves_first {
+            self.leave(After::Stop(Stopped::Released { confirmed: true }));
+            return;
+        }
+        if owning.give_back.is_none() {
+            owning.give_back = Some(now);
+            if !owning.in_round && may_defend {
+                self.start_round();
+            }
         }
     }
 
@@ -152,8 +184,16 @@ impl Spc2 {
                 at_most: owning.tenure.age(&self.desk),
             });
         }
+        let give_back = owning.give_back;
         owning.tenure.prove(&mut self.desk, sent_at, now);
-        owning.tenure.settle_by_round(&mut self.desk, sent_at, None);
+        match give_back {
+            None => owning.tenure.settle_by_round(&mut self.desk, sent_at, None),
+            Some(since) if sent_at >= since => {
+                self.leave(After::Stop(Stopped::Released { confirmed: true }));
+            }
+            // It was under way when the word came.
+            Some(_) => self.start_round(),
+        }
     }
 
     /// The attention was met instead of the RESERVE, and is consumed.

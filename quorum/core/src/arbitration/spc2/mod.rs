@@ -24,6 +24,8 @@
 //!   whole challenge wait before RESERVE.
 //! * RESERVE is sent once for each wait: an attention starts the wait over, a conflict loses.
 //! * After a win this node defends for the settle time and starts nothing.
+//! * An owner gives back only what a RESERVE, sent after it was told to, has shown to be its own: RELEASE by another than
+//!   the holder is GOOD too, and does nothing, so that it proves nothing.
 //!
 //! What it never does: a reset wider than the LUN, a write, a RESERVE after a conflict.
 
@@ -85,6 +87,15 @@ enum Phase {
 enum After {
     Rest(Instant),
     Stop(Stopped),
+}
+
+impl After {
+    /// Told to stop meanwhile: a contender contends no more. Whoever owned the disk, or was refused, ends as it would have.
+    fn is_told_to_stop(&mut self) {
+        if matches!(self, Self::Rest(_) | Self::Stop(Stopped::NotTaken { .. })) {
+            *self = Self::Stop(Stopped::Withdrawn);
+        }
+    }
 }
 
 impl Spc2 {
@@ -149,6 +160,7 @@ impl Spc2 {
             Phase::Probing | Phase::Contention(_) | Phase::Win(_) | Phase::Resting { .. } => {
                 Status::Contending
             }
+            Phase::Owning(owning) if owning.gives_back() => Status::Leaving,
             Phase::Owning(owning) if owning.tenure.is_settled() => Status::Owner,
             Phase::Owning(_) => Status::Held,
             Phase::Leaving { .. } => Status::Leaving,
@@ -162,6 +174,7 @@ impl Spc2 {
             Phase::Probing => Stage::Probing,
             Phase::Contention(contention) => contention.stage(),
             Phase::Win(_) => Stage::Winning,
+            Phase::Owning(owning) if owning.gives_back() => Stage::Leaving,
             Phase::Owning(owning) if owning.tenure.is_settled() => Stage::Owner,
             Phase::Owning(_) => Stage::Held,
             Phase::Leaving { .. } => Stage::Leaving,
@@ -493,8 +506,8 @@ impl Spc2 {
         match &mut self.phase {
             Phase::Stopped(_) => {}
             Phase::Idle | Phase::Resting { .. } => self.stop(Stopped::Withdrawn),
-            Phase::Leaving { after, .. } => *after = After::Stop(Stopped::Withdrawn),
-            Phase::Owning(_) => self.leave(After::Stop(Stopped::Released { confirmed: true })),
+            Phase::Leaving { after, .. } => after.is_told_to_stop(),
+            Phase::Owning(_) => self.give_back(),
             Phase::Probing | Phase::Contention(_) | Phase::Win(_) => {
                 if self.errand.awaited.is_some() {
                     self.leave_asked = true;
