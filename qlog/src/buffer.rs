@@ -41,7 +41,10 @@ impl Aligned {
             self[len..old].fill(0);
         }
         let pages = len.div_ceil(PAGE);
-        if pages > self.pages.len() {
+        if self.pages.is_empty() {
+            // Zeros from the allocator, which has not touched them yet.
+            self.pages = bytemuck::zeroed_vec(pages);
+        } else if pages > self.pages.len() {
             self.pages.resize(pages, Page::zeroed());
         }
         self.len = len;

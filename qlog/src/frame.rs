@@ -162,6 +162,17 @@ pub(crate) fn looks_like_one(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC.to_le_bytes())
 }
 
+/// How far to the next place in these bytes that could begin with a frame, but not the first one; behind all places
+/// when there is none. Frames begin at multiples of [`ALIGN`].
+pub(crate) fn next_like_one(bytes: &[u8]) -> u64 {
+    const STEP: usize = 8;
+    const _: () = assert!(STEP as u64 == ALIGN);
+    let places = bytes.get(STEP..).unwrap_or_default().chunks_exact(STEP);
+    let behind_all = 1 + places.len();
+    let found = places.into_iter().position(looks_like_one);
+    (found.map_or(behind_all, |index| 1 + index) * STEP) as u64
+}
+
 /// Bytes of a frame with a body of this size.
 pub(crate) fn frame_bytes(body_bytes: usize) -> u64 {
     round_up((HEADER_BYTES + body_bytes) as u64, ALIGN)

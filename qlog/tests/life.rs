@@ -7,6 +7,7 @@ use qlog::{
     open,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const REGION: usize = 1 << 20;
 
@@ -105,6 +106,73 @@ fn large_records_and_batches_come_back() {
         log.append(&vec![0; max + 1]),
         Err(WriteError::TooLarge { .. })
     ));
+}
+
+/// Frames of all sizes lie across the pieces that a long log is read in, ahead of their check.
+#[test]
+fn a_long_log_is_read_once_and_comes_back() {
+    const MIB: u64 = 1 << 20;
+    let small = Format::for_region(MIB, 4096).unwrap();
+    let format = Format {
+        segments: 6,
+        segment_bytes: 4 * MIB,
+        region_bytes: 26 * MIB,
+        ..small
+    };
+    let storage = Arc::new(MemoryStorage::new(26 << 20, 4096));
+    create(&storage, format, Cluster::default(), &mut |_| {}).unwrap();
+    let mut written = Vec::new();
+    let mut size: usize = 1;
+    for _epoch in 0..2 {
+        let (seen, log) = claim(&storage);
+        assert_eq!(seen.records, written);
+        for _ in 0..30 {
+            size = (size * 7919 + 12) % (1 << 20);
+            let record: Vec<u8> = (0..=250).cycle().take(size >> (size % 4)).collect();
+            match log.append_durable(&record) {
+                Ok(lsn) => written.push((lsn.0, record)),
+                Err(WriteError::Full { .. }) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    let used: u64 = written.iter().map(|(_, record)| record.len() as u64).sum();
+    assert!(
+        used > 8 * MIB,
+        "{used} bytes are more than what is read without a plan"
+    );
+    let counted = Counted {
+        storage: &storage.power_cut(),
+        read: AtomicU64::new(0),
+    };
+    assert_eq!(look(&counted).records, written);
+    let read = counted.read.into_inner();
+    // Padding, the rest of the last segment, and the beginnings of those that are not in use.
+    assert!(read < used + 8 * MIB, "{read} bytes were read of {used}");
+}
+
+struct Counted<'a> {
+    storage: &'a MemoryStorage,
+    read: AtomicU64,
+}
+
+impl Storage for Counted<'_> {
+    fn region_bytes(&self) -> u64 {
+        self.storage.region_bytes()
+    }
+    fn block_bytes(&self) -> u32 {
+        self.storage.block_bytes()
+    }
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+        self.read.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        self.storage.read_at(offset, buffer)
+    }
+    fn write_at(&self, _: u64, _: &[u8]) -> std::io::Result<()> {
+        unreachable!("opening writes nothing")
+    }
+    fn flush(&self) -> std::io::Result<()> {
+        unreachable!("opening writes nothing")
+    }
 }
 
 #[test]

@@ -4,13 +4,12 @@
 //! that had been deposed wrote behind the cut is not shown: it is void.
 
 use super::segments::{self, Chapter, EpochStarted, Walk};
-use crate::buffer::Aligned;
 use crate::claim::Owner;
 use crate::error::OpenError;
 use crate::frame::{EpochStart, Kind, Records};
 use crate::guards::Guards;
 use crate::ids::{Epoch, Generation, Lsn};
-use crate::recover::{Frame, reader::SegmentReader, roots};
+use crate::recover::{Frame, Memory, reader::SegmentReader, roots};
 use crate::storage::Storage;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -162,7 +161,7 @@ impl<S: Storage> Dump<'_, S> {
                     self.storage,
                     self.shared,
                     chapter.generation,
-                    Aligned::default(),
+                    Memory::default(),
                 );
                 let walk = Walk::new(&mut reader, &chapter);
                 self.present = Some(Present {

@@ -7,8 +7,8 @@ use crate::buffer::Aligned;
 use crate::claim::Owner;
 use crate::frame::{EpochStart, Kind};
 use crate::ids::{Epoch, Generation, Lsn};
-use crate::recover::Frame;
 use crate::recover::reader::{Expected, SegmentReader, Verified};
+use crate::recover::{Frame, Memory};
 use crate::segment::{HEAD_BYTES, Head, SHADOW_HEAD_BYTES, ShadowHead};
 use crate::storage::Storage;
 use crate::superblock::{Extent, Superblock};
@@ -269,7 +269,7 @@ fn fill<S: Storage>(
     contents: &Contents,
     segment: &mut Segment,
 ) {
-    let mut reader = SegmentReader::new(storage, *shared, chapter.generation, Aligned::default());
+    let mut reader = SegmentReader::new(storage, *shared, chapter.generation, Memory::default());
     segment.generation = Some(chapter.generation);
     segment.epoch = Some(chapter.first.epoch);
     segment.first_lsn = Some(chapter.first.lsn);

@@ -3,8 +3,10 @@
 //! A sealed segment must reach its end to the byte. The last epoch's go on from each other by their heads, and the
 //! last of them ends where `tail` finds that nothing later can have been acknowledged.
 
-use super::reader::{Expected, SegmentReader, Verified};
+use super::ahead::{self, Ahead};
+use super::reader::{Expected, SegmentReader, Verified, reach_of_first};
 use super::tail::{self, End};
+use super::window::Memory;
 use super::{Entry, Frame, Note, Replay};
 use crate::buffer::Aligned;
 use crate::error::{Corrupt, OpenError};
@@ -14,7 +16,8 @@ use crate::ids::{Epoch, Generation, Lsn};
 use crate::segment::{HEAD_BYTES, Head};
 use crate::storage::Storage;
 use crate::superblock::{Extent, Superblock};
-use crate::words::small;
+use crate::words::{round_up, small};
+use std::ops::Range;
 
 /// What the segments hold.
 pub(crate) struct Chain {
@@ -35,48 +38,69 @@ pub(crate) fn walk<S: Storage>(
     notes: &mut Vec<Note>,
 ) -> Result<Chain, OpenError> {
     let heads = read_heads(storage, shared)?;
-    let mut walk = Walk {
-        storage,
-        shared,
-        superblock,
-        covered,
-        replay,
-        notes,
-        heads,
-        next: None,
-        window: Aligned::default(),
-    };
-    walk.no_epoch_ahead()?;
-    let mut extents = superblock.sealed.clone();
-    for extent in &superblock.sealed {
-        if extent.end_lsn.0 > covered.0 + 1 {
-            walk.sealed(extent)?;
+    std::thread::scope(|scope| {
+        let plan = plan(shared, superblock, covered, &heads);
+        let ahead = Ahead::start(scope, storage, plan);
+        Walk {
+            storage,
+            shared,
+            superblock,
+            covered,
+            replay,
+            notes,
+            heads,
+            next: None,
+            memory: ahead.map_or_else(Memory::default, Memory::with_ahead),
+            memory_of_unused: Memory::default(),
+            whole: Vec::new(),
         }
+        .all()
+    })
+}
+
+/// What will be read, when the heads say the truth: each segment up to its end, in order.
+fn plan(
+    shared: &Frame,
+    superblock: &Superblock,
+    covered: Lsn,
+    heads: &[Option<Head>],
+) -> Vec<Range<u64>> {
+    let layout = &shared.layout;
+    let (len, block) = (layout.format().segment_bytes, layout.block());
+    let pieces = |generation: Generation, end: u64| {
+        let end = round_up(end, block).min(len);
+        ahead::pieces(layout.segment(layout.ring_index(generation)), end)
+    };
+    let sealed = superblock.sealed.iter();
+    let needed = sealed.filter(|extent| extent.end_lsn > covered.next());
+    let mut plan: Vec<_> = needed
+        .flat_map(|extent| pieces(extent.generation, u64::from(extent.end)))
+        .collect();
+    let mut generation = superblock.start;
+    for _ in 0..layout.format().segments {
+        let next = successor(superblock, heads, generation);
+        plan.extend(pieces(
+            generation,
+            next.map_or(len, |head| u64::from(head.previous_end)),
+        ));
+        let Some(next) = next else { break };
+        generation = next.generation;
     }
-    let (own, last) = walk.last_epoch()?;
-    extents.extend(
-        own.into_iter()
-            .filter(|extent| extent.first_lsn < extent.end_lsn),
-    );
-    let highest = walk
-        .heads
-        .iter()
-        .flatten()
-        .map(|head| head.generation)
-        .max();
-    let sealed = superblock
-        .sealed
-        .iter()
-        .map(|extent| extent.generation)
-        .max();
-    Ok(Chain {
-        extents,
-        last,
-        highest: highest
-            .max(sealed)
-            .max(Some(last))
-            .expect("at least the last"),
-        next: walk.next.unwrap_or(superblock.start_lsn),
+    plan
+}
+
+/// The head of the last epoch that says to go on from this segment.
+fn successor(
+    superblock: &Superblock,
+    heads: &[Option<Head>],
+    generation: Generation,
+) -> Option<Head> {
+    let mut heads = heads.iter().copied().flatten();
+    heads.find(|head| {
+        head.epoch == superblock.epoch
+            && head.incarnation == superblock.incarnation
+            && head.previous == generation
+            && head.generation > generation
     })
 }
 
@@ -110,7 +134,10 @@ struct Walk<'a, S> {
     /// The record after the last one that was walked over; none before the first segment.
     next: Option<Lsn>,
     /// What one segment was read into, and the next will be.
-    window: Aligned,
+    memory: Memory,
+    memory_of_unused: Memory,
+    /// The segments of the last epoch that were read whole: nobody can have begun them again.
+    whole: Vec<u32>,
 }
 
 /// A place in a segment, and what must come there.
@@ -120,10 +147,57 @@ pub(crate) struct Cursor {
     pub(crate) expected: Expected,
 }
 
+impl Cursor {
+    /// Is this where the segment of this head goes on from?
+    pub(crate) fn is_where(&self, generation: Generation, head: &Head) -> bool {
+        let sum = self.expected.previous;
+        head.previous == generation
+            && u64::from(head.previous_end) == self.at
+            && head.first_lsn == self.expected.lsn
+            && sum.is_none_or(|sum| sum == head.previous_sum)
+    }
+}
+
 impl<'a, S: Storage> Walk<'a, S> {
+    fn all(mut self) -> Result<Chain, OpenError> {
+        self.no_epoch_ahead()?;
+        let superblock = self.superblock;
+        let mut extents = superblock.sealed.clone();
+        for extent in &superblock.sealed {
+            if extent.end_lsn.0 > self.covered.0 + 1 {
+                self.sealed(extent)?;
+            }
+        }
+        let (own, last) = self.last_epoch()?;
+        extents.extend(
+            own.into_iter()
+                .filter(|extent| extent.first_lsn < extent.end_lsn),
+        );
+        let highest = self
+            .heads
+            .iter()
+            .flatten()
+            .map(|head| head.generation)
+            .max();
+        let sealed = superblock
+            .sealed
+            .iter()
+            .map(|extent| extent.generation)
+            .max();
+        Ok(Chain {
+            extents,
+            last,
+            highest: highest
+                .max(sealed)
+                .max(Some(last))
+                .expect("at least the last"),
+            next: self.next.unwrap_or(superblock.start_lsn),
+        })
+    }
+
     fn reader(&mut self, generation: Generation) -> SegmentReader<'a, S> {
-        let window = std::mem::take(&mut self.window);
-        SegmentReader::new(self.storage, *self.shared, generation, window)
+        let memory = std::mem::take(&mut self.memory);
+        SegmentReader::new(self.storage, *self.shared, generation, memory)
     }
 
     /// No segment may be of an epoch that no superblock knows.
@@ -175,7 +249,7 @@ impl<'a, S: Storage> Walk<'a, S> {
 
     /// A segment of an earlier epoch, whose end a claim has written down.
     fn sealed(&mut self, extent: &Extent) -> Result<(), OpenError> {
-        let mut reader = self.reader(extent.generation);
+        let mut reader = self.reader(extent.generation).up_to(u64::from(extent.end));
         self.begin_segment(extent.first_lsn, reader.offset(0))?;
         let first = Expected {
             epoch: extent.epoch,
@@ -192,12 +266,13 @@ impl<'a, S: Storage> Walk<'a, S> {
                 && cursor.expected.previous.is_none_or(|sum| sum == extent.sum);
             if whole || !self.shared.guards.on(Guard::SealedEnd) {
                 self.next = Some(cursor.expected.lsn);
-                self.window = reader.into_window();
+                self.memory = reader.into_memory();
                 return Ok(());
             }
             if extent.end_lsn.0 <= self.covered.0 + 1 {
                 self.note_covered(&reader, cursor, extent.end_lsn);
                 self.next = Some(extent.end_lsn);
+                self.memory = reader.into_memory();
                 return Ok(());
             }
             let later = reader.later_frame(cursor.at, cursor.expected);
@@ -306,7 +381,11 @@ impl<'a, S: Storage> Walk<'a, S> {
         }
         let mut first_lsn = superblock.start_lsn;
         loop {
+            let planned = successor(superblock, &self.heads, generation);
             let mut reader = self.reader(generation);
+            if let Some(next) = planned {
+                reader = reader.up_to(u64::from(next.previous_end));
+            }
             let first = Expected {
                 epoch: superblock.epoch,
                 incarnation: superblock.incarnation,
@@ -325,7 +404,11 @@ impl<'a, S: Storage> Walk<'a, S> {
             };
             let end = loop {
                 cursor = self.run(&mut reader, cursor, u32::MAX);
-                let later = reader.later_frame(cursor.at, cursor.expected);
+                // Nothing of this segment was written after the one that goes on from here.
+                let ends_here = planned.is_some_and(|next| cursor.is_where(generation, &next));
+                let later = (!ends_here)
+                    .then(|| reader.later_frame(cursor.at, cursor.expected))
+                    .flatten();
                 if let Some(resumed) = self.resume(&reader, cursor, later) {
                     cursor = resumed;
                     continue;
@@ -354,10 +437,13 @@ impl<'a, S: Storage> Walk<'a, S> {
                 end: small(usize::try_from(cursor.at).expect("inside a segment")),
                 sum: cursor.expected.previous.unwrap_or_default(),
             });
-            self.window = reader.into_window();
+            self.memory = reader.into_memory();
             match end {
                 End::Here => return Ok((extents, generation)),
                 End::GoesOn(head) => {
+                    if cursor.is_where(generation, &head) {
+                        self.whole.push(self.shared.layout.ring_index(generation));
+                    }
                     self.next = Some(head.first_lsn);
                     (generation, first_lsn) = (head.generation, head.first_lsn);
                 }
@@ -366,8 +452,8 @@ impl<'a, S: Storage> Walk<'a, S> {
     }
 
     /// The head of the segment that goes on from this one, or any later one of the epoch.
-    fn next_segment(&self, generation: Generation, cursor: Cursor) -> Option<Head> {
-        let layout = &self.shared.layout;
+    fn next_segment(&mut self, generation: Generation, cursor: Cursor) -> Option<Head> {
+        let layout = self.shared.layout;
         let ring = u64::from(layout.format().segments);
         let sealed = self.superblock.sealed.iter();
         let sealed: Vec<u32> = sealed.map(|it| layout.ring_index(it.generation)).collect();
@@ -378,20 +464,27 @@ impl<'a, S: Storage> Walk<'a, S> {
     }
 
     /// The head of this generation, if the epoch began it.
-    fn begun(&self, next: Generation, generation: Generation, cursor: Cursor) -> Option<Head> {
+    fn begun(&mut self, next: Generation, generation: Generation, cursor: Cursor) -> Option<Head> {
         let (epoch, incarnation) = (self.superblock.epoch, self.superblock.incarnation);
-        let index = self.shared.layout.ring_index(next) as usize;
+        let index = self.shared.layout.ring_index(next);
         let own = |head: &Head| head.epoch == epoch && head.incarnation == incarnation;
-        if let Some(head) = self.heads[index].filter(|head| head.generation == next) {
+        if let Some(head) = self.heads[index as usize].filter(|head| head.generation == next) {
             return own(&head).then_some(head);
         }
-        let mut reader = SegmentReader::new(self.storage, *self.shared, next, Aligned::default());
-        if let Some(head) = reader.head().filter(own) {
-            return Some(head);
+        if self.whole.contains(&index) {
+            return None;
         }
+        let memory = std::mem::take(&mut self.memory_of_unused);
+        let mut reader = SegmentReader::new(self.storage, *self.shared, next, memory)
+            .up_to(reach_of_first(self.shared.layout.block()));
+        let head = reader.head().filter(own);
         // Its head may be damaged, or was never written although that was told; frames behind it are as good a proof.
-        let header = reader.any_frame(epoch, incarnation)?;
-        Some(self.lost_head(&header, generation, cursor))
+        let begun = head.or_else(|| {
+            let header = reader.any_frame(epoch, incarnation)?;
+            Some(self.lost_head(&header, generation, cursor))
+        });
+        self.memory_of_unused = reader.into_memory();
+        begun
     }
 
     /// What a head must have said, if the frame behind it goes on from here: the frame has its sum. If it does not,

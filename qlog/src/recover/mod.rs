@@ -11,11 +11,15 @@
 //! * what was surely acknowledged and is not there is an error, never a shorter log;
 //! * what is damaged but covered by the checkpoint, or a single bit, is a [`Note`].
 
+mod ahead;
 mod chain;
 pub(crate) mod reader;
 pub(crate) mod roots;
 pub(crate) mod state;
 mod tail;
+mod window;
+
+pub(crate) use window::Memory;
 
 use crate::catalogue::Catalogue;
 use crate::claim::Owner;

@@ -1,6 +1,7 @@
-//! The bytes of one segment through a window, and the frames in them, from home or from a shadow slot.
+//! The frames of one segment, from home or from a shadow slot.
 
 use super::Frame;
+use super::window::{Memory, Place, Window};
 use crate::buffer::Aligned;
 use crate::frame::{self, Body, HEADER_BYTES, Header, Kind, Records};
 use crate::guards::Guard;
@@ -8,10 +9,6 @@ use crate::ids::{Epoch, Generation, Lsn};
 use crate::segment::{HEAD_BYTES, Head, SHADOW_HEAD_BYTES, ShadowHead};
 use crate::storage::Storage;
 use crate::words::round_up;
-use std::collections::BTreeSet;
-
-/// Read at once; a frame of the largest size fits with room to spare.
-const WINDOW_BYTES: u64 = 2 << 20;
 
 /// What the next frame of a segment must say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,43 +45,57 @@ pub(crate) struct SegmentReader<'a, S> {
     shared: Frame,
     pub(crate) generation: Generation,
     index: u32,
-    window: Aligned,
-    /// Where the window begins in the segment; it holds `window.len()` bytes.
-    start: u64,
+    window: Window,
     shadows: [Option<(ShadowHead, Aligned)>; 2],
     /// Bytes from home and a shadow slot, and which.
     composed: (Option<(u64, u64, usize)>, Vec<u8>),
-    /// Blocks that could not be read; they look like zeros.
-    pub(crate) unreadable: BTreeSet<u64>,
+    /// The last look for a later frame began at something of a frame.
+    torn: bool,
 }
 
 impl<'a, S: Storage> SegmentReader<'a, S> {
-    /// `window` is memory to read into: a new one for each segment would cost more than the reading of small ones.
+    /// `memory` is what the segment is read into.
     pub(crate) fn new(
         storage: &'a S,
         shared: Frame,
         generation: Generation,
-        window: Aligned,
+        memory: Memory,
     ) -> Self {
+        let layout = &shared.layout;
+        let index = layout.ring_index(generation);
+        let place = Place {
+            offset: layout.segment(index),
+            len: layout.format().segment_bytes,
+            block: layout.block(),
+        };
         let mut reader = Self {
             storage,
             shared,
             generation,
-            index: shared.layout.ring_index(generation),
-            window,
-            start: 0,
+            index,
+            window: Window::new(place, memory),
             shadows: [None, None],
             composed: (None, Vec::new()),
-            unreadable: BTreeSet::new(),
+            torn: false,
         };
-        reader.window.resize(0);
-        reader.shadows = [reader.read_shadow(0), reader.read_shadow(1)];
+        reader.shadows = reader.read_shadows();
         reader
     }
 
+    /// Its records end here: more is read only when it is asked for.
+    pub(crate) fn up_to(mut self, end: u64) -> Self {
+        self.window.expect(end);
+        self
+    }
+
     /// The memory, for the next reader.
-    pub(crate) fn into_window(self) -> Aligned {
-        self.window
+    pub(crate) fn into_memory(self) -> Memory {
+        self.window.into_memory()
+    }
+
+    /// Blocks that could not be read; they look like zeros.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = u64> + '_ {
+        self.window.unreadable.iter().copied()
     }
 
     /// Where a place of the segment is in the region.
@@ -104,14 +115,22 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
         self.shared.guards.on(Guard::FlippedBit)
     }
 
-    fn read_shadow(&self, slot: u64) -> Option<(ShadowHead, Aligned)> {
-        let offset = self.shared.layout.shadow(self.index, slot);
-        let mut image = Aligned::zeroed(usize::try_from(self.block()).expect("at most 64 KiB"));
-        self.storage.read_at(offset, &mut image).ok()?;
-        let seed = self.shared.seed(self.generation, offset);
-        let head = ShadowHead::parse(&image, seed, self.may_mend())?;
-        let fits = head.bytes as usize <= image.len() - SHADOW_HEAD_BYTES;
-        (fits && head.generation == self.generation).then_some((head, image))
+    /// Both slots, which stand one behind the other, in one read when that works.
+    fn read_shadows(&self) -> [Option<(ShadowHead, Aligned)>; 2] {
+        let block = usize::try_from(self.block()).expect("at most 64 KiB");
+        let offset = |slot| self.shared.layout.shadow(self.index, slot);
+        let mut both = Aligned::zeroed(2 * block);
+        let whole = self.storage.read_at(offset(0), &mut both).is_ok();
+        [0, 1].map(|slot| {
+            let image = &mut both[usize::try_from(slot).ok()? * block..][..block];
+            if !whole {
+                self.storage.read_at(offset(slot), image).ok()?;
+            }
+            let seed = self.shared.seed(self.generation, offset(slot));
+            let head = ShadowHead::parse(image, seed, self.may_mend())?;
+            let fits = head.bytes as usize <= image.len() - SHADOW_HEAD_BYTES;
+            (fits && head.generation == self.generation).then(|| (head, Aligned::copy_of(image)))
+        })
     }
 
     /// The head of the segment, as this generation wrote it; its block may have been torn when it was written again,
@@ -127,35 +146,7 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
 
     /// These bytes of the segment; `None` beyond its end.
     fn bytes(&mut self, at: u64, count: u64) -> Option<&mut [u8]> {
-        if at.checked_add(count)? > self.len() {
-            return None;
-        }
-        if at < self.start || at + count > self.start + self.window.len() as u64 {
-            self.load(at, count);
-        }
-        let from = usize::try_from(at - self.start).expect("inside the window");
-        Some(&mut self.window[from..][..usize::try_from(count).expect("inside the window")])
-    }
-
-    fn load(&mut self, at: u64, count: u64) {
-        let block = self.block();
-        self.start = at / block * block;
-        let wanted = round_up(at + count - self.start, block).max(WINDOW_BYTES / block * block);
-        let length = wanted.min(self.len() - self.start);
-        self.window
-            .resize(usize::try_from(length).expect("a window"));
-        let offset = self.offset(self.start);
-        if self.storage.read_at(offset, &mut self.window).is_ok() {
-            return;
-        }
-        for index in 0..length / block {
-            let from = usize::try_from(index * block).expect("a window");
-            let bytes = &mut self.window[from..][..usize::try_from(block).expect("at most 64 KiB")];
-            if self.storage.read_at(offset + index * block, bytes).is_err() {
-                bytes.fill(0);
-                self.unreadable.insert(self.start / block + index);
-            }
-        }
+        self.window.bytes(self.storage, at, count)
     }
 
     /// The next frame: at `at`, or in a shadow slot, or at the block after it when the block was closed.
@@ -261,6 +252,11 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
 
     /// The first frame header behind `at` that can only have been written after `expected` was flushed.
     pub(crate) fn later_frame(&mut self, at: u64, expected: Expected) -> Option<(u64, Header)> {
+        let places = [at, round_up(at, self.block())];
+        self.torn = places.into_iter().any(|place| {
+            self.bytes(place, frame::ALIGN)
+                .is_some_and(|bytes| frame::looks_like_one(bytes))
+        });
         self.later_frame_within(at, expected, u64::MAX)
     }
 
@@ -272,16 +268,19 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
     ) -> Option<(u64, Header)> {
         let shadow = self.later_in_shadows(expected);
         let mut place = round_up(at, frame::ALIGN);
-        while place + HEADER_BYTES as u64 <= self.len().min(end) {
+        let end = self.len().min(end);
+        while place + HEADER_BYTES as u64 <= end {
             let seed = self.shared.seed(self.generation, self.offset(place));
             let bytes = self.bytes(place, HEADER_BYTES as u64)?;
-            if frame::looks_like_one(bytes)
-                && let Some(header) = Header::parse(bytes, seed, false)
-                && self.is_later(&header, expected)
-            {
-                return Some((place, header));
+            if frame::looks_like_one(bytes) {
+                let header = Header::parse(bytes, seed, false);
+                if let Some(header) = header.filter(|header| self.is_later(header, expected)) {
+                    return Some((place, header));
+                }
+                place += frame::ALIGN;
+            } else {
+                place += frame::next_like_one(self.window.held(place));
             }
-            place += frame::ALIGN;
         }
         shadow
     }
@@ -310,8 +309,7 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
                 return Some(frame.header);
             }
         }
-        let reach = at + frame::frame_bytes(frame::MAX_BODY_BYTES) + 2 * self.block();
-        self.later_frame_within(at, first, reach)
+        self.later_frame_within(at, first, reach_of_first(self.block()))
             .map(|(_, header)| header)
     }
 
@@ -348,30 +346,26 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
     pub(crate) fn unreadable_beyond(&self, at: u64) -> Option<u64> {
         let block = self.block();
         let reach = at + frame::frame_bytes(frame::MAX_BODY_BYTES) + 2 * block;
-        self.unreadable
-            .iter()
+        self.unreadable()
             .map(|index| index * block)
             .find(|place| *place >= reach)
     }
 
-    /// Something of a frame is left here, or at the next block; a stale lap's is not told from it.
-    pub(crate) fn looks_torn(&self, at: u64) -> bool {
-        let boundary = round_up(at, self.block());
-        [at, boundary].into_iter().any(|place| {
-            let from = place
-                .checked_sub(self.start)
-                .and_then(|from| usize::try_from(from).ok());
-            let bytes = from.and_then(|from| self.window.get(from..));
-            bytes.is_some_and(frame::looks_like_one)
-        })
+    /// Something of a frame is left where the last look for a later one began; a stale lap's is not told from it.
+    pub(crate) const fn looks_torn(&self) -> bool {
+        self.torn
     }
 
     /// A block that cannot be read, from here on.
     pub(crate) fn unreadable_from(&self, at: u64) -> Option<u64> {
         let block = self.block();
-        self.unreadable
-            .range(at / block..)
-            .next()
+        self.unreadable()
+            .find(|index| *index >= at / block)
             .map(|index| index * block)
     }
+}
+
+/// The second frame of a segment begins before this.
+pub(crate) fn reach_of_first(block: u64) -> u64 {
+    HEAD_BYTES as u64 + frame::frame_bytes(frame::MAX_BODY_BYTES) + 2 * block
 }

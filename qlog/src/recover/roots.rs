@@ -4,7 +4,8 @@
 //! The highest epoch counts, within it the highest number. Of two different ones of one epoch and number that counts
 //! which was used; if both were, two owners wrote at once, and no log is opened on a guess.
 
-use super::reader::SegmentReader;
+use super::reader::{SegmentReader, reach_of_first};
+use super::window::Memory;
 use super::{Frame, Note};
 use crate::buffer::Aligned;
 use crate::error::OpenError;
@@ -157,7 +158,8 @@ impl Newest {
 fn was_used<S: Storage>(storage: &S, superblock: &Superblock, guards: Guards) -> bool {
     let shared = Frame::of(superblock, guards);
     let (epoch, incarnation) = (superblock.epoch, superblock.incarnation);
-    let mut reader = SegmentReader::new(storage, shared, superblock.start, Aligned::default());
+    let mut reader = SegmentReader::new(storage, shared, superblock.start, Memory::default())
+        .up_to(reach_of_first(shared.layout.block()));
     let head = reader.head();
     head.is_some_and(|head| head.epoch == epoch && head.incarnation == incarnation)
         || reader.any_frame(epoch, incarnation).is_some()

@@ -64,13 +64,7 @@ pub(crate) fn judge<S: Storage>(
         return Err(corrupt(what, at, Some(header.first_lsn)));
     }
     if let Some(head) = evidence.next_segment {
-        let goes_on = head.previous == reader.generation
-            && u64::from(head.previous_end) == cursor.at
-            && head.first_lsn == lost
-            && cursor
-                .expected
-                .previous
-                .is_none_or(|sum| sum == head.previous_sum);
+        let goes_on = cursor.is_where(reader.generation, &head);
         let covered = head.first_lsn.0 <= evidence.covered.0 + 1;
         if covered && !goes_on {
             notes.push(Note::CoveredDamage {
@@ -118,7 +112,7 @@ pub(crate) fn judge<S: Storage>(
         notes.push(Note::UnreadableTail {
             offset: reader.offset(place),
         });
-    } else if reader.looks_torn(cursor.at) {
+    } else if reader.looks_torn() {
         notes.push(Note::TornTail {
             offset: reader.offset(cursor.at),
             lsn: lost,
