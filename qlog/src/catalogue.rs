@@ -4,9 +4,9 @@
 //! Written as a whole to the place that is not in use, and named by the superblock with its sums; so it holds no
 //! sum of its own.
 
-use crate::ids::{Generation, LogId, Lsn};
+use crate::ids::Lsn;
 use crate::layout::{Layout, MAX_OBJECTS};
-use crate::sum::{Seed, Sums};
+use crate::sum::Sums;
 use std::collections::BTreeMap;
 
 pub(crate) const NAME_BYTES_MAX: usize = 64;
@@ -29,17 +29,6 @@ pub(crate) struct Chunk {
     pub(crate) sums: Sums,
 }
 
-impl Chunk {
-    /// What the sums of a chunk begin with.
-    pub(crate) fn seed(layout: &Layout, id: LogId, index: u32) -> Seed {
-        Seed {
-            log: id,
-            generation: Generation(0),
-            offset: layout.chunk(index),
-        }
-    }
-}
-
 /// Everything that is stored beside the log.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Catalogue {
@@ -55,15 +44,6 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    /// What the sums of a catalogue begin with.
-    pub(crate) fn seed(layout: &Layout, id: LogId, slot: u8) -> Seed {
-        Seed {
-            log: id,
-            generation: Generation(0),
-            offset: layout.catalogue(u64::from(slot)),
-        }
-    }
-
     /// Every chunk that it refers to.
     pub(crate) fn chunks(&self) -> impl Iterator<Item = u32> + '_ {
         let states = self.state.iter().chain(&self.previous);

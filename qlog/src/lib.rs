@@ -52,7 +52,7 @@ pub use error::{ClaimError, Corrupt, CreateError, OpenError, Poisoned, WriteErro
 pub use guards::{Guard, Guards};
 pub use ids::{Epoch, Generation, LogId, Lsn};
 pub use layout::{Format, FormatError, Layout, MAX_OBJECT_BYTES, MAX_OBJECTS, MAX_RECORD_BYTES};
-pub use log::{Log, Position, Ticket, create};
+pub use log::{Log, Position, Ticket, create, create_with};
 pub use recover::{Entry, Note, Recovered, Replay, Root, open, open_with, peek};
 pub use salvage::{SalvageError, Salvaged, salvage};
 pub use storage::Storage;

@@ -96,7 +96,7 @@ pub fn salvage<S: Storage, T: Storage>(
             .as_ref()
             .map_or(Lsn(1), |(upto, _)| upto.next()),
     );
-    create_from(&to, format, cluster, first, progress)?;
+    create_from(&to, format, cluster, first, crate::Guards::ALL_ON, progress)?;
     let new = open(to, &mut ()).map_err(SalvageError::Open)?;
     let log = new.claim(Claim::new(Owner::default(), Fencing::Unfenced))?;
     if let Some((_, state)) = &prefix.checkpoint {

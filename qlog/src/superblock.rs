@@ -3,6 +3,7 @@
 //! Bytes to values and back; which of the many copies counts is decided in `recover::roots`.
 
 use crate::claim::Owner;
+use crate::guards::{Guard, Guards};
 use crate::ids::{Epoch, Generation, LogId, Lsn};
 use crate::layout::{Format, MAX_SEGMENTS, SUPERBLOCK_BYTES};
 use crate::sum::{Seed, Sums};
@@ -171,11 +172,15 @@ pub(crate) enum Found {
 }
 
 /// A superblock stands at its place only.
-fn seed(offset: u64) -> Seed {
+fn seed(offset: u64, guards: Guards) -> Seed {
     Seed {
         log: LogId::default(),
         generation: Generation(0),
-        offset,
+        offset: if guards.on(Guard::SeedOfPlace) {
+            offset
+        } else {
+            0
+        },
     }
 }
 
@@ -184,7 +189,7 @@ impl Superblock {
     ///
     /// # Panics
     /// When it says more than there is room for: a broken invariant.
-    pub(crate) fn emit(&self, offset: u64) -> Vec<u8> {
+    pub(crate) fn emit(&self, offset: u64, guards: Guards) -> Vec<u8> {
         let mut raw = Bytes {
             magic: MAGIC,
             major: Le32::new(MAJOR),
@@ -226,14 +231,14 @@ impl Superblock {
         );
         let mut bytes = vec![0; SUPERBLOCK_BYTES];
         bytes[..size_of::<Bytes>()].copy_from_slice(bytes_of(&raw));
-        let sums = Sums::of(seed(offset), &bytes[SUMMED_FROM..]);
+        let sums = Sums::of(seed(offset, guards), &bytes[SUMMED_FROM..]);
         bytes[8..12].copy_from_slice(&sums.crc32.to_le_bytes());
         bytes[12..16].copy_from_slice(&sums.crc32c.to_le_bytes());
         bytes
     }
 
     /// What is in these bytes, which stand at this place.
-    pub(crate) fn parse(bytes: &[u8], offset: u64) -> Found {
+    pub(crate) fn parse(bytes: &[u8], offset: u64, guards: Guards) -> Found {
         let Some(bytes) = bytes.get(..SUPERBLOCK_BYTES) else {
             return Found::Nothing;
         };
@@ -245,7 +250,7 @@ impl Superblock {
             crc32: raw.crc32.get(),
             crc32c: raw.crc32c.get(),
         };
-        if Sums::of(seed(offset), &bytes[SUMMED_FROM..]) != sums {
+        if Sums::of(seed(offset, guards), &bytes[SUMMED_FROM..]) != sums {
             return Found::Remains;
         }
         let (major, features) = (raw.major.get(), raw.features.get());
@@ -426,19 +431,28 @@ mod tests {
 
     #[test]
     fn comes_back_as_it_was_written_and_only_at_its_place() {
-        let bytes = example().emit(4096);
+        let bytes = example().emit(4096, Guards::ALL_ON);
         assert_eq!(
-            Superblock::parse(&bytes, 4096),
+            Superblock::parse(&bytes, 4096, Guards::ALL_ON),
             Found::Whole(Box::new(example()))
         );
-        assert_eq!(Superblock::parse(&bytes, 8192), Found::Remains);
-        assert_eq!(Superblock::parse(&[0; SUPERBLOCK_BYTES], 0), Found::Nothing);
-        assert_eq!(Superblock::parse(&bytes[..100], 4096), Found::Nothing);
+        assert_eq!(
+            Superblock::parse(&bytes, 8192, Guards::ALL_ON),
+            Found::Remains
+        );
+        assert_eq!(
+            Superblock::parse(&[0; SUPERBLOCK_BYTES], 0, Guards::ALL_ON),
+            Found::Nothing
+        );
+        assert_eq!(
+            Superblock::parse(&bytes[..100], 4096, Guards::ALL_ON),
+            Found::Nothing
+        );
     }
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        let bytes = example().emit(0);
+        let bytes = example().emit(0, Guards::ALL_ON);
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -447,7 +461,11 @@ mod tests {
             } else {
                 Found::Remains
             };
-            assert_eq!(Superblock::parse(&bad, 0), expected, "bit {bit}");
+            assert_eq!(
+                Superblock::parse(&bad, 0, Guards::ALL_ON),
+                expected,
+                "bit {bit}"
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Health, Part};
 use crate::claim::Owner;
+use crate::guards::Guards;
 use crate::ids::Epoch;
 use crate::layout::{BANKS, COPIES, SLOTS, SUPERBLOCK_BYTES};
 use crate::recover::roots::{self, Place};
@@ -176,7 +177,7 @@ fn find<S: Storage>(storage: &S) -> (Vec<Place>, Option<Superblock>) {
     let mut remains = Vec::new();
     for shift in 12..=16 {
         let place = 1_u64 << shift;
-        let places = roots::read_places(storage, place);
+        let places = roots::read_places(storage, place, Guards::ALL_ON);
         let Some(newest) = newest_of(&places) else {
             let any = places.iter().any(|place| place.found != Found::Nothing);
             if any && remains.is_empty() {
@@ -189,12 +190,12 @@ fn find<S: Storage>(storage: &S) -> (Vec<Place>, Option<Superblock>) {
             continue;
         }
         // A region that was cut off or made longer has its second copies elsewhere than its length says.
-        let places = roots::read_of(storage, place, format.region_bytes);
+        let places = roots::read_of(storage, place, format.region_bytes, Guards::ALL_ON);
         let newest = newest_of(&places).unwrap_or(newest);
         return (places, Some(newest));
     }
     if remains.is_empty() {
-        remains = roots::read_places(storage, 4096);
+        remains = roots::read_places(storage, 4096, Guards::ALL_ON);
     }
     (remains, None)
 }

@@ -200,10 +200,12 @@ impl<S: Storage> Recovered<S> {
         if !self.shared.guards.on(Guard::ClaimReadBack) {
             return Ok(());
         }
-        let found = superblocks::on_medium(storage, layout).map_err(|why| ClaimError::Io {
-            what: "read the claim back",
-            offset: 0,
-            source: std::io::Error::other(why),
+        let found = superblocks::on_medium(storage, layout, self.shared.guards).map_err(|why| {
+            ClaimError::Io {
+                what: "read the claim back",
+                offset: 0,
+                source: std::io::Error::other(why),
+            }
         })?;
         if found == *superblock {
             return Ok(());

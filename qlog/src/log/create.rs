@@ -5,7 +5,8 @@ use crate::buffer::Aligned;
 use crate::error::CreateError;
 use crate::guards::Guards;
 use crate::ids::{Epoch, Generation, LogId, Lsn};
-use crate::layout::Format;
+use crate::layout::{Format, SUPERBLOCK_BYTES};
+use crate::recover::roots;
 use crate::storage::Storage;
 use crate::superblock::{Cluster, Superblock};
 use std::hash::{BuildHasher, RandomState};
@@ -24,7 +25,20 @@ pub fn create<S: Storage>(
     cluster: Cluster,
     progress: &mut dyn FnMut(u64),
 ) -> Result<LogId, CreateError> {
-    create_from(storage, format, cluster, Lsn(1), progress)
+    create_from(storage, format, cluster, Lsn(1), Guards::ALL_ON, progress)
+}
+
+/// As [`create`], with guards switched off: for the test that each is noticed.
+///
+/// # Errors
+/// [`CreateError`].
+pub fn create_with<S: Storage>(
+    storage: &S,
+    format: Format,
+    cluster: Cluster,
+    guards: Guards,
+) -> Result<LogId, CreateError> {
+    create_from(storage, format, cluster, Lsn(1), guards, &mut |_| {})
 }
 
 /// As [`create`], of a log whose first record has this number.
@@ -33,6 +47,7 @@ pub(crate) fn create_from<S: Storage>(
     format: Format,
     cluster: Cluster,
     first: Lsn,
+    guards: Guards,
     progress: &mut dyn FnMut(u64),
 ) -> Result<LogId, CreateError> {
     let layout = format.layout()?;
@@ -56,20 +71,26 @@ pub(crate) fn create_from<S: Storage>(
             format.block_bytes
         )));
     }
+    let failed = |offset| move |source| CreateError::Write { offset, source };
     let zeros = Aligned::zeroed(usize::try_from(STEP.min(format.region_bytes)).expect("1 MiB"));
+    // A log that was here before must not be there without its records, nor as it was some time ago, when a crash comes
+    // now: its newest superblock goes last, and before anything else.
+    let of_one = SUPERBLOCK_BYTES.max(storage.block_bytes() as usize);
+    for offset in roots::any(storage) {
+        storage
+            .write_at(offset, &zeros[..of_one])
+            .map_err(failed(offset))?;
+        storage.flush().map_err(failed(offset))?;
+    }
     let mut offset = 0;
     while offset < format.region_bytes {
         let step = STEP.min(format.region_bytes - offset);
         let bytes = &zeros[..usize::try_from(step).expect("1 MiB")];
-        storage
-            .write_at(offset, bytes)
-            .map_err(|source| CreateError::Write { offset, source })?;
+        storage.write_at(offset, bytes).map_err(failed(offset))?;
         offset += step;
         progress(offset);
     }
-    storage
-        .flush()
-        .map_err(|source| CreateError::Write { offset: 0, source })?;
+    storage.flush().map_err(failed(0))?;
     let id = LogId(random_bytes());
     let superblock = Superblock {
         id,
@@ -88,7 +109,7 @@ pub(crate) fn create_from<S: Storage>(
         clean: None,
         parked: false,
     };
-    superblocks::write(storage, &layout, &superblock, Guards::ALL_ON)
+    superblocks::write(storage, &layout, &superblock, guards)
         .map_err(|(offset, source)| CreateError::Write { offset, source })?;
     Ok(id)
 }

@@ -22,7 +22,7 @@ mod place;
 mod store;
 mod superblocks;
 
-pub use create::create;
+pub use create::{create, create_with};
 pub(crate) use create::{create_from, random};
 
 use crate::buffer::Aligned;

@@ -172,7 +172,7 @@ impl<S: Storage> Log<S> {
         let mut chunks = Vec::with_capacity(indexes.len());
         for (index, part) in indexes.into_iter().zip(parts) {
             self.write_blocks(layout.chunk(index), part, what)?;
-            let sums = Sums::of(Chunk::seed(layout, self.shared.id, index), part);
+            let sums = Sums::of(self.shared.seed_beside_the_log(layout.chunk(index)), part);
             chunks.push(Chunk { index, sums });
         }
         self.flush(what)?;
@@ -204,13 +204,14 @@ impl<S: Storage> Log<S> {
         let slot = self.next_catalogue(roots);
         let content = catalogue.emit();
         let layout = self.layout();
+        let offset = layout.catalogue(u64::from(slot));
         let reference = CatalogueRef {
             slot,
             bytes: small(content.len()),
             number: catalogue.number,
-            sums: Sums::of(Catalogue::seed(layout, self.shared.id, slot), &content),
+            sums: Sums::of(self.shared.seed_beside_the_log(offset), &content),
         };
-        self.write_blocks(layout.catalogue(u64::from(slot)), &content, "a catalogue")?;
+        self.write_blocks(offset, &content, "a catalogue")?;
         self.flush("a catalogue")?;
         if self.shared.guards.on(Guard::ReadBack) {
             let back = state::read_catalogue(&self.storage, &self.shared, reference);

@@ -33,7 +33,7 @@ pub(super) fn write<S: Storage>(
     let mut at = 0;
     for copy in 0..COPIES {
         at = layout.superblock(slot, bank, copy);
-        let bytes = superblock.emit(at);
+        let bytes = superblock.emit(at, guards);
         buffer[..bytes.len()].copy_from_slice(&bytes);
         storage.write_at(at, &buffer).map_err(|error| (at, error))?;
     }
@@ -41,11 +41,16 @@ pub(super) fn write<S: Storage>(
 }
 
 /// The newest one on the medium, if it can be told.
-pub(super) fn on_medium<S: Storage>(storage: &S, layout: &Layout) -> Result<Superblock, String> {
+pub(super) fn on_medium<S: Storage>(
+    storage: &S,
+    layout: &Layout,
+    guards: Guards,
+) -> Result<Superblock, String> {
     let places = roots::read_of(
         storage,
         layout.format().superblock_place(),
         layout.region_bytes(),
+        guards,
     );
     let newest = roots::choose(&places).map_err(|error| error.to_string())?;
     let newest = newest.ok_or_else(|| "no superblock can be read".to_owned())?;
@@ -85,7 +90,8 @@ impl<S: Storage> Log<S> {
         if !self.shared.guards.on(Guard::OwnerRecheck) {
             return Ok(());
         }
-        let found = on_medium(&self.storage, self.layout()).map_err(|why| self.fail(why, false))?;
+        let found = on_medium(&self.storage, self.layout(), self.shared.guards)
+            .map_err(|why| self.fail(why, false))?;
         if found.incarnation == self.incarnation && found.number == roots.superblock.number {
             return Ok(());
         }

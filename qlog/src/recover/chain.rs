@@ -440,6 +440,9 @@ impl<'a, S: Storage> Walk<'a, S> {
             self.memory = reader.into_memory();
             match end {
                 End::Here => return Ok((extents, generation)),
+                End::GoesOn(_) if extents.len() == self.heads.len() => {
+                    return Err(self.ring_without_end(generation));
+                }
                 End::GoesOn(head) => {
                     if cursor.is_where(generation, &head) {
                         self.whole.push(self.shared.layout.ring_index(generation));
@@ -449,6 +452,19 @@ impl<'a, S: Storage> Walk<'a, S> {
                 }
             }
         }
+    }
+
+    /// A ring cannot hold more segments than it has: each of them would have been begun again while it was needed.
+    fn ring_without_end(&self, generation: Generation) -> OpenError {
+        let layout = &self.shared.layout;
+        let offset = layout.segment(layout.ring_index(generation));
+        let first_lost = self.next.unwrap_or(self.superblock.start_lsn);
+        OpenError::Corrupt(Corrupt {
+            what: "more segments go on from each other than the ring has".to_owned(),
+            range: offset..offset,
+            first_lost,
+            later: None,
+        })
     }
 
     /// The head of the segment that goes on from this one, or any later one of the epoch.

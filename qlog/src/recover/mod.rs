@@ -183,6 +183,11 @@ impl Frame {
             offset: if on(Guard::SeedOfPlace) { offset } else { 0 },
         }
     }
+
+    /// Of catalogues and chunks, which no lap of the ring writes.
+    pub(crate) fn seed_beside_the_log(&self, offset: u64) -> Seed {
+        self.seed(Generation(0), offset)
+    }
 }
 
 /// An open log that nobody writes: what was found, and the right to claim it.

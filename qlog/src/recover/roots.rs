@@ -10,9 +10,11 @@ use super::{Frame, Note};
 use crate::buffer::Aligned;
 use crate::error::OpenError;
 use crate::guards::Guards;
+use crate::ids::LogId;
 use crate::layout::{BANKS, COPIES, SLOTS, SUPERBLOCK_BYTES, superblock_offset};
 use crate::storage::Storage;
 use crate::superblock::{Found, Superblock};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What one place holds.
 pub(crate) struct Place {
@@ -29,7 +31,7 @@ pub(crate) fn newest<S: Storage>(
     let mut remains = 0;
     let mut place = 4096_u64.max(u64::from(storage.block_bytes()));
     while place <= 1 << 16 {
-        let places = read_places(storage, place);
+        let places = read_places(storage, place, guards);
         if let Some(newest) = choose(&places)?
             && newest.superblock.format.superblock_place() == place
         {
@@ -76,12 +78,13 @@ fn check_region<S: Storage>(
     let mut chosen = newest;
     let place = format.superblock_place();
     if storage.region_bytes() / place * place != format.region_bytes {
-        places = read_of(storage, place, format.region_bytes);
+        places = read_of(storage, place, format.region_bytes, guards);
         chosen = choose(&places)?.unwrap_or(chosen);
     }
-    // A copy is missed when the other one of its pair is the newest, or when it holds remains.
+    // A copy is missed when the other one of its pair is the newest, or when it holds remains or another log's.
     for place in &places {
-        if place.found == Found::Remains {
+        let foreign = matches!(&place.found, Found::Whole(it) if it.id != chosen.superblock.id);
+        if foreign || place.found == Found::Remains {
             notes.push(Note::SuperblockCopy {
                 offset: place.offset,
             });
@@ -91,12 +94,22 @@ fn check_region<S: Storage>(
 }
 
 /// All places of the region, by its length.
-pub(crate) fn read_places<S: Storage>(storage: &S, place: u64) -> Vec<Place> {
-    read_of(storage, place, storage.region_bytes() / place * place)
+pub(crate) fn read_places<S: Storage>(storage: &S, place: u64, guards: Guards) -> Vec<Place> {
+    read_of(
+        storage,
+        place,
+        storage.region_bytes() / place * place,
+        guards,
+    )
 }
 
 /// All places of a region of this length.
-pub(crate) fn read_of<S: Storage>(storage: &S, place: u64, region: u64) -> Vec<Place> {
+pub(crate) fn read_of<S: Storage>(
+    storage: &S,
+    place: u64,
+    region: u64,
+    guards: Guards,
+) -> Vec<Place> {
     let mut places = Vec::new();
     if region < place * SLOTS * BANKS * COPIES {
         return places;
@@ -112,7 +125,7 @@ pub(crate) fn read_of<S: Storage>(storage: &S, place: u64, region: u64) -> Vec<P
             let bytes = &mut buffer[at..][..usize::try_from(place).expect("at most 64 KiB")];
             let readable = whole || storage.read_at(offset, bytes).is_ok();
             let found = if readable {
-                Superblock::parse(&bytes[..SUPERBLOCK_BYTES], offset)
+                Superblock::parse(&bytes[..SUPERBLOCK_BYTES], offset, guards)
             } else {
                 Found::Remains
             };
@@ -120,6 +133,24 @@ pub(crate) fn read_of<S: Storage>(storage: &S, place: u64, region: u64) -> Vec<P
         }
     }
     places
+}
+
+/// Where there is a superblock or the remains of one, whatever the sizes of the log that it belonged to; the newest last.
+pub(crate) fn any<S: Storage>(storage: &S) -> Vec<u64> {
+    let mut found = BTreeSet::new();
+    let mut place = (SUPERBLOCK_BYTES as u64).max(u64::from(storage.block_bytes()));
+    while place <= 1 << 16 {
+        for place in read_places(storage, place, Guards::ALL_ON) {
+            let age = match &place.found {
+                Found::Nothing => continue,
+                Found::Remains | Found::Newer { .. } => None,
+                Found::Whole(superblock) => Some((superblock.epoch, superblock.number)),
+            };
+            found.insert((age, place.offset));
+        }
+        place *= 2;
+    }
+    found.into_iter().map(|(_, offset)| offset).collect()
 }
 
 /// The highest in epoch and number, and another one that is as high.
@@ -138,7 +169,7 @@ impl Newest {
         };
         let one = self.superblock;
         let epoch = one.epoch;
-        let comparable = one.id == other.id && one.format == other.format;
+        let comparable = one.format == other.format;
         match (
             was_used(storage, &one, guards),
             was_used(storage, &other, guards),
@@ -165,8 +196,29 @@ fn was_used<S: Storage>(storage: &S, superblock: &Superblock, guards: Guards) ->
         || reader.any_frame(epoch, incarnation).is_some()
 }
 
+/// Which log the places belong to. One of another log can only have been written by an owner of what was in the region
+/// before, and late, or to the wrong disk: it counts for nothing, however high its epoch. It is one copy, or two.
+fn whose(places: &[Place]) -> Result<Option<LogId>, OpenError> {
+    let mut copies = BTreeMap::<LogId, usize>::new();
+    for place in places {
+        if let Found::Whole(superblock) = &place.found {
+            *copies.entry(superblock.id).or_default() += 1;
+        }
+    }
+    let most = copies.values().max().copied();
+    let mut with_most = copies.iter().filter(|(_, count)| Some(**count) == most);
+    match (with_most.next(), with_most.next()) {
+        (Some((one, _)), Some((other, _))) => Err(OpenError::Region(format!(
+            "there are superblocks of two logs, {one} and {other}, and as many of each: one of them was written to a \
+             disk that was not its own any more; make the log anew, or overwrite the places of the wrong one"
+        ))),
+        (one, _) => Ok(one.map(|(id, _)| *id)),
+    }
+}
+
 /// The one that counts, if there is any.
 pub(crate) fn choose(places: &[Place]) -> Result<Option<Newest>, OpenError> {
+    let id = whose(places)?;
     let mut newest: Option<Newest> = None;
     for place in places {
         match &place.found {
@@ -177,6 +229,7 @@ pub(crate) fn choose(places: &[Place]) -> Result<Option<Newest>, OpenError> {
                     features: *features,
                 });
             }
+            Found::Whole(superblock) if Some(superblock.id) != id => {}
             Found::Whole(superblock) => {
                 let age = |superblock: &Superblock| (superblock.epoch, superblock.number);
                 match &mut newest {

@@ -5,7 +5,7 @@
 
 use super::{Frame, Note};
 use crate::buffer::Aligned;
-use crate::catalogue::{Catalogue, Chunk, Object};
+use crate::catalogue::{Catalogue, Object};
 use crate::error::{Corrupt, OpenError};
 use crate::guards::Guard;
 use crate::ids::Lsn;
@@ -113,7 +113,7 @@ pub(crate) fn read_catalogue<S: Storage>(
     let bytes = reference.bytes.min(layout.format().catalogue_bytes);
     let mut buffer = read_blocks(storage, shared, offset, bytes, "a catalogue")?;
     let content = &mut buffer[..bytes as usize];
-    let seed = Catalogue::seed(layout, shared.id, reference.slot);
+    let seed = shared.seed_beside_the_log(offset);
     let whole = bytes == reference.bytes && is_or_mended(shared, seed, content, reference.sums);
     let parsed = whole.then(|| Catalogue::parse(content, layout)).flatten();
     parsed.ok_or_else(|| damaged("the catalogue of checkpoints", offset, u64::from(bytes)))
@@ -135,7 +135,7 @@ pub(crate) fn read_object<S: Storage>(
         let offset = shared.layout.chunk(chunk.index);
         let mut buffer = read_blocks(storage, shared, offset, used, what)?;
         let content = &mut buffer[..used as usize];
-        let seed = Chunk::seed(&shared.layout, shared.id, chunk.index);
+        let seed = shared.seed_beside_the_log(offset);
         if !is_or_mended(shared, seed, content, chunk.sums) {
             return Err(damaged(what, offset, u64::from(used)));
         }

@@ -3,15 +3,19 @@
 //! * [`disk`] is the fault model, [`oracle`] the judge, [`world`] the lives of owners from a seed;
 //! * [`crashes`]: worlds by the thousand, and a million crashes by command;
 //! * [`sweeps`]: damage to every bit and sector of a small log;
-//! * [`guards`]: each guard switched off is noticed;
+//! * [`guards`]: a [`history`] for each guard, on a [`tape`], that goes wrong when the guard is off;
+//! * [`regressions`]: what was once wrong;
 //! * [`threads`]: many threads while the storage fails at its k-th I/O.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod crashes;
 mod disk;
 mod guards;
+mod history;
 mod oracle;
+mod regressions;
 mod rng;
 mod sweeps;
+mod tape;
 mod threads;
 mod world;

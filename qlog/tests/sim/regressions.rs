@@ -1,0 +1,370 @@
+//! What was once wrong, each as a small history. The changes that mended them are in the history of this crate.
+
+use crate::history::{History, SCALED, Verdict, told};
+use crate::oracle::{Found, Oracle, Tolerance};
+use crate::tape::{Act, Op, Tape};
+use crate::world::claim_of;
+use qlog::{ClaimError, Format, Guard, Guards, Note, OpenError, WriteError};
+use std::sync::Arc;
+
+const ON: Guards = Guards::ALL_ON;
+
+/// With the first 448 bytes of a block for frames: the head of a segment, the first frame and more are in one.
+const LARGER_BLOCKS: Format = Format {
+    block_bytes: 512,
+    segment_bytes: 4096,
+    chunk_bytes: 512,
+    ..SCALED
+};
+
+fn append(history: &mut History, log: &crate::history::Owner, record: &[u8]) -> Verdict {
+    history.append(log, record).map_err(|error| told(&error))
+}
+
+/// A record in the cache of the disk only: its owner was killed under the flush. The next owner reads it, and its
+/// superblock says where it ends; then the power goes, and only the superblock was kept.
+#[test]
+fn a_claim_keeps_what_it_read_before_it_says_that_it_is_there() -> Verdict {
+    let mut history = History::new(ON);
+    let killed = history.owner(1)?;
+    append(&mut history, &killed, b"acknowledged")?;
+    history.disk.script(|op| match op {
+        Op::Write { .. } => Act::Do,
+        Op::Flush => Act::Fail,
+    });
+    let unknown = append(&mut history, &killed, b"in the cache");
+    assert!(unknown.is_err(), "it was killed");
+    let mut flushes = 0;
+    history.disk.script(move |op| {
+        flushes += u32::from(*op == Op::Flush);
+        if flushes < 2 { Act::Do } else { Act::Fail }
+    });
+    let (found, opened) = history.open()?;
+    assert_eq!(found.records.len(), 2, "it is read");
+    assert!(opened.claim(claim_of(2, 9)).is_err(), "the power goes");
+    let (mut image, pending) = history.disk.at_a_cut();
+    for (offset, bytes) in pending {
+        if history.is_superblock(offset) {
+            image[offset..][..bytes.len()].copy_from_slice(&bytes);
+        }
+    }
+    history.disk = Tape::new(image, 256);
+    history.serves()
+}
+
+/// The last frame of a block that is written home again may have begun in the block before.
+#[test]
+fn a_record_that_ends_in_a_torn_block_is_read_from_its_shadow() -> Verdict {
+    let mut history = History::new(ON);
+    let log = history.owner(1)?;
+    append(&mut history, &log, &[1; 300])?; // From block 1 into block 2,
+    append(&mut history, &log, &[2; 8])?; // which is now in a shadow slot,
+    let torn = history.fork();
+    append(&mut history, &log, &[3; 300])?; // and is written home again.
+    let last = history.last_write();
+    assert_eq!(last.start % 256, 0, "whole blocks");
+    torn.disk.garble(last);
+    torn.serves()
+}
+
+#[test]
+fn a_head_in_a_torn_block_is_read_from_its_shadow() -> Verdict {
+    let mut history = History::of(LARGER_BLOCKS, ON);
+    let log = history.owner(1)?;
+    append(&mut history, &log, &[1; 8])?; // Behind the head and the first frame, in a shadow slot.
+    let torn = history.fork();
+    append(&mut history, &log, &[2; 600])?;
+    let (_, bytes) = history.disk.writes_since(0).pop().expect("it was written");
+    assert!(bytes.starts_with(b"QSEG"), "the head is written again");
+    torn.disk.garble(history.last_write());
+    torn.serves()
+}
+
+/// The frames of a segment prove that it was begun, when its head is lost.
+#[test]
+fn a_segment_whose_head_is_lost_is_missed() -> Verdict {
+    let mut history = History::new(ON);
+    let log = history.owner(1)?;
+    let mut begun = 0;
+    for number in 1..=4 {
+        append(&mut history, &log, &[number; 700])?;
+        let (offset, bytes) = history.disk.writes_since(0).pop().expect("a record");
+        if bytes.starts_with(b"QSEG") {
+            begun = offset;
+        }
+    }
+    history.disk.garble(begun..begun + 128);
+    history.serves()?; // The head is worked out again.
+    history.disk.garble(begun + 128..begun + 192);
+    history.refuses() // The first frame is damaged too, but not the second.
+}
+
+/// Whatever the older owner had under way may arrive at any time of the next epoch.
+#[test]
+fn a_late_write_hits_nothing_of_the_next_epoch_at_any_time() -> Verdict {
+    let mut late = Vec::new();
+    for refused in 0..11 {
+        let mut history = History::new(ON);
+        let older = history.owner(1)?;
+        let mut count = 0;
+        history.disk.script(move |op| {
+            count += u32::from(matches!(op, Op::Write { .. }));
+            if count > refused { Act::Fail } else { Act::Do }
+        });
+        let mut work = || -> Result<(), WriteError> {
+            for number in 1..=3 {
+                history.append(&older, &[number; 700])?;
+            }
+            history.put(&older, "disk", b"a value")?;
+            history.checkpoint(&older, 3, 16)
+        };
+        let ended = work().is_err();
+        history.disk.as_it_is();
+        assert!(ended, "the disk refuses write {refused}");
+        let (offset, bytes) = history
+            .disk
+            .writes_since(0)
+            .pop()
+            .expect("what was refused");
+        late.push(history.is_frame(offset));
+        let newer = history.owner(2)?;
+        for number in 0..30_u8 {
+            match history.append(&newer, &[number; 700]) {
+                Err(WriteError::Full { .. }) => {
+                    let upto = history.oracle.submitted();
+                    history.checkpoint(&newer, upto, 16).map_err(|e| told(&e))?;
+                }
+                other => other.map_err(|e| told(&e))?,
+            }
+            if number % 10 == 5 {
+                history
+                    .put(&newer, "name", &[number; 100])
+                    .map_err(|e| told(&e))?;
+            }
+            let hit = history.fork();
+            hit.disk.put(offset, &bytes);
+            hit.serves()
+                .map_err(|why| format!("write {refused}, after {number}: {why}"))?;
+        }
+    }
+    assert!(
+        late.contains(&true) && late.contains(&false),
+        "of each kind"
+    );
+    Ok(())
+}
+
+/// Segments that are left behind have records, so that the chain knows them as used; and a seal begins none.
+#[test]
+fn no_segment_is_begun_for_a_seal_or_left_empty() -> Verdict {
+    for size in (0..700).step_by(24) {
+        let mut history = History::new(ON);
+        let log = history.owner(1)?;
+        history.checkpoint(&log, 0, 16).map_err(|e| told(&e))?; // Now a record would begin a segment, if there were one.
+        for number in 0..12_u8 {
+            match history.append(&log, &vec![number; size]) {
+                Err(WriteError::Full { .. }) => {
+                    let upto = history.oracle.submitted();
+                    history.checkpoint(&log, upto, 16).map_err(|e| told(&e))?;
+                }
+                other => other.map_err(|e| told(&e))?,
+            }
+            log.seal().map_err(|e| told(&e))?;
+            history.serves()?;
+        }
+        let begun = history.disk.writes_since(0);
+        let begun = begun.iter().filter(|(_, bytes)| bytes.starts_with(b"QSEG"));
+        // The kind of a segment's first frame, which is behind 128 bytes of head: 2 is a seal.
+        assert!(begun.clone().all(|(_, bytes)| bytes[128 + 14] != 2));
+        history.owner(2)?;
+    }
+    Ok(())
+}
+
+/// A claim was cut short; the next owner did not see it, and claims the same epoch with the same number.
+#[test]
+fn of_two_superblocks_of_one_epoch_the_one_that_was_used_counts() -> Verdict {
+    let mut history = History::new(ON);
+    let log = history.owner(1)?;
+    append(&mut history, &log, b"acknowledged")?;
+    let short = history.fork();
+    let (_, opened) = short.open()?;
+    let _unused = opened.claim(claim_of(2, 22)).map_err(|e| e.to_string())?;
+    let of_the_claim = short.disk.writes_since(0);
+    let mut late = of_the_claim.iter();
+    let (offset, bytes) = late
+        .find(|(offset, _)| short.is_superblock(*offset))
+        .expect("its first copy");
+    let before = history.fork();
+    let log = history.owner(3)?;
+    append(&mut history, &log, b"of the one that counts")?;
+    history.disk.put(*offset, bytes);
+    history.serves()?;
+    // When nobody began a segment, it does not matter which.
+    let second = history.disk.writes_since(0);
+    let mut copies = second
+        .iter()
+        .filter(|(offset, _)| history.is_superblock(*offset));
+    let (other, second) = copies.next_back().expect("its second copy");
+    before.disk.put(*offset, bytes);
+    before.disk.put(*other, second);
+    before.serves()?;
+    // When both did, two owners wrote at once.
+    let (head, first_frame) = of_the_claim.last().expect("its first segment");
+    history.disk.put(*head, first_frame);
+    match Found::open(Arc::clone(&history.disk), ON) {
+        Err(_) => Ok(()),
+        Ok(_) => Err("SERVED: two owners wrote at once".into()),
+    }
+}
+
+/// For an older checkpoint the log makes good, for an older object nothing does.
+#[test]
+fn an_older_catalogue_serves_only_when_no_object_was_changed_since() -> Verdict {
+    let mut history = History::new(ON);
+    let log = history.owner(1)?;
+    history.put(&log, "disk", b"first").map_err(|e| told(&e))?;
+    append(&mut history, &log, b"a record")?;
+    let newest = |history: &History, before: usize| {
+        let mut writes = history.disk.writes_since(before).into_iter();
+        let (offset, bytes) = writes
+            .rfind(|(offset, _)| history.is_catalogue(*offset))
+            .expect("one was written");
+        offset..offset + bytes.len()
+    };
+    history.checkpoint(&log, 1, 16).map_err(|e| told(&e))?;
+    let damaged = history.fork();
+    damaged.disk.garble(newest(&history, 0));
+    damaged.serves()?;
+    history.put(&log, "disk", b"second").map_err(|e| told(&e))?;
+    history.disk.garble(newest(&history, 0));
+    history.refuses()
+}
+
+#[test]
+fn a_flipped_bit_of_a_catalogue_or_a_chunk_is_mended() -> Verdict {
+    let mut history = History::new(ON);
+    let log = history.owner(1)?;
+    append(&mut history, &log, b"a record")?;
+    history.put(&log, "disk", &[7; 300]).map_err(|e| told(&e))?;
+    history.checkpoint(&log, 1, 300).map_err(|e| told(&e))?;
+    let mut flipped = 0;
+    for (offset, _) in history.disk.writes_since(0) {
+        if history.is_chunk(offset) || history.is_catalogue(offset) {
+            let damaged = history.fork();
+            damaged.disk.flip(offset + 5, 6);
+            damaged.serves()?;
+            flipped += 1;
+        }
+    }
+    assert!(flipped > 4);
+    Ok(())
+}
+
+/// Only superblocks that are older than the log lead here, or, as here, an owner that left nothing free.
+#[test]
+fn a_claim_that_finds_no_segment_says_so() -> Verdict {
+    let mut history = History::new(Guards::without(Guard::Reserve));
+    let log = history.owner(1)?;
+    while history.append(&log, &[1; 700]).is_ok() {}
+    history.guards = ON;
+    let (_, opened) = history.open()?;
+    match opened.claim(claim_of(2, 9)) {
+        Err(ClaimError::NoSegment { .. }) => Ok(()),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// A superblock of the log that was in the region before arrives when a new log is there: it has the higher epoch.
+#[test]
+fn a_late_superblock_of_the_log_that_was_here_before_counts_for_nothing() -> Verdict {
+    let mut before = History::new(ON);
+    for node in 1..=5 {
+        let _log = before.owner(node)?;
+    }
+    let claims = before.disk.writes_since(0);
+    for (offset, bytes) in claims {
+        if !bytes.starts_with(b"QLOG-SB\0") {
+            continue;
+        }
+        let mut history = before.fork();
+        history.create();
+        history.oracle = Oracle::default();
+        let log = history.owner(1)?;
+        append(&mut history, &log, b"acknowledged")?;
+        history.disk.put(offset, &bytes);
+        history.serves()?;
+        let (found, _) = history.open()?;
+        let offset = offset as u64;
+        assert_eq!(found.notes, [Note::SuperblockCopy { offset }]);
+    }
+    Ok(())
+}
+
+#[test]
+fn superblocks_of_two_logs_as_many_of_each_are_refused() -> Verdict {
+    let mut before = History::new(ON);
+    let _log = before.owner(1)?;
+    let history = before.fork();
+    history.create();
+    let mut claims = before.disk.writes_since(0).into_iter();
+    let copies = claims.rfind(|(offset, _)| *offset < 8 * 4096);
+    let (offset, bytes) = copies.expect("the first copy of the claim");
+    let two = history.fork();
+    two.disk.put(offset, &bytes);
+    two.serves()?; // Two copies of the new log, one of the old.
+    let second = offset + usize::try_from(two.layout.region_bytes()).expect("small") - 8 * 4096;
+    two.disk.put(second, &before.disk.image()[second..][..4096]);
+    match Found::open(Arc::clone(&two.disk), ON) {
+        Err(OpenError::Region(_)) => Ok(()),
+        other => Err(format!("{:?}", other.map(|(found, _)| found))),
+    }
+}
+
+/// A log is made over another, and the power goes: what was there is there as it was, or not at all.
+#[test]
+fn a_creation_that_was_cut_short_leaves_no_log_without_its_records() -> Verdict {
+    let mut before = History::new(ON);
+    for node in 1..=3 {
+        let log = before.owner(node)?;
+        if node < 3 {
+            append(&mut before, &log, &[7; 300])?;
+        }
+        before.put(&log, "disk", &[1; 20]).map_err(|e| told(&e))?;
+        before.put(&log, "disk", &[2; 20]).map_err(|e| told(&e))?;
+    }
+    let (_, opened) = before.open()?;
+    let id = opened.id();
+    let again = before.fork();
+    again.create();
+    let writes = again.disk.writes_since(0);
+    let (mut gone, mut kept) = (0, 0);
+    let judge = |image: &[u8]| {
+        let cut = History {
+            disk: Tape::new(image.to_vec(), 256),
+            ..before.fork()
+        };
+        match Found::open(Arc::clone(&cut.disk), ON) {
+            Ok((found, opened)) if opened.id() == id => {
+                before.oracle.judge(&found, Tolerance::Nothing)?;
+                Oracle::objects_are_whole(&found).map(|()| true)
+            }
+            Ok(_) | Err(_) => Ok::<_, String>(false),
+        }
+    };
+    let mut image = before.disk.image();
+    for (offset, bytes) in writes {
+        for torn in (0..bytes.len()).step_by(4096) {
+            for part in [0..torn, torn..bytes.len()] {
+                let mut cut = image.clone();
+                cut[offset..][part.clone()].copy_from_slice(&bytes[part]);
+                let served = judge(&cut)?;
+                kept += u32::from(served);
+                gone += u32::from(!served);
+            }
+        }
+        image[offset..][..bytes.len()].copy_from_slice(&bytes);
+    }
+    assert!(kept > 8 && gone > 8, "{kept} {gone}");
+    Ok(())
+}
