@@ -42,6 +42,7 @@ const PERSISTENT: &[Transition] = &[
     (Stage::ReadingMark, Stage::Looking),
     (Stage::ReadingMark, Stage::Taking),
     (Stage::ReadingMark, Stage::Leaving),
+    (Stage::Waiting, Stage::ReadingMark),
     (Stage::Waiting, Stage::Looking),
     (Stage::Waiting, Stage::Leaving),
     (Stage::Looking, Stage::Taking),
@@ -65,6 +66,7 @@ const PERSISTENT: &[Transition] = &[
     (Stage::Owner, Stage::Parked),
     (Stage::RetakeRegistering, Stage::Retaking),
     (Stage::RetakeRegistering, Stage::SelfStopped),
+    (Stage::RetakeRegistering, Stage::Parked),
     (Stage::Retaking, Stage::Held),
     (Stage::Retaking, Stage::Owner),
     (Stage::Retaking, Stage::Leaving),
@@ -79,6 +81,7 @@ const PERSISTENT: &[Transition] = &[
     (Stage::Leaving, Stage::Deposed),
     (Stage::Leaving, Stage::Released),
     (Stage::Leaving, Stage::Withdrawn),
+    (Stage::Leaving, Stage::Parked),
     (Stage::Resting, Stage::Probing),
     (Stage::Resting, Stage::Withdrawn),
 ];

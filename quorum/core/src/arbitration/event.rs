@@ -5,7 +5,8 @@ use crate::Instant;
 use scsi::reservation::{Attention, Key, Registration, Reservation};
 use std::time::Duration;
 
-/// Why the machine does not contend at all. Nothing was changed on the disk, or it was undone.
+/// Why the machine does not contend at all. Nothing was changed on the disk, or it was undone; but for a reservation that
+/// turned out to be this node's: that stays, as after a death, for to release it would open the disk.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Refused {
     /// Keys of another cluster, or of other times, are registered.

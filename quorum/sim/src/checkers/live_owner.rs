@@ -2,9 +2,7 @@
 //!
 //! *Live, and reaches the disk*: for as long as a challenge lasts nothing went wrong with it that the inequalities
 //! do not cover. One command may be lost in that time; a second one, a pause, a late timer, a path that is
-//! gone, a disk that lost power or was cleared excuse the loss of the disk. A PREEMPT that meets a conflict, because its
-//! victim has another key by now, counts as a lost command: the times count each challenger once.
-
+//! gone, a disk that lost power or was cleared excuse the loss of the disk.
 use super::NodeNo;
 use quorum_core::Instant;
 use std::collections::{BTreeMap, VecDeque};

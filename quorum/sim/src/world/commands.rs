@@ -6,7 +6,7 @@ use crate::disk::Nexus;
 use crate::faults::{Fault, FaultKind};
 use crate::node::{Belief, Unsent as Held};
 use quorum_core::Instant;
-use quorum_core::arbitration::{CommandId, Input, Mode, Output, PathId};
+use quorum_core::arbitration::{Arbitration, CommandId, Input, Mode, Output, PathId, Stage};
 use scsi::reservation::{Answer, Exchange, Refusal, Uncertainty, Unsent, Verb};
 use std::time::Duration;
 
@@ -216,11 +216,10 @@ impl World {
                 crate::words::answer_word(&exchange.answer)
             )
         });
-        // A challenger that registers anew in the very round that removes it costs that round as much as a lost command:
-        // the times count each challenger once.
-        let conflicts = matches!(exchange.answer, Answer::Conflict { .. });
-        if conflicts && self.nodes[index].belief != Belief::Nothing {
-            self.checkers.live_owner.lost_command(self.now, effect.node);
+        if let Verb::Reserve { .. } = effect.verb
+            && matches!(exchange.answer, Answer::Done(_))
+        {
+            self.note_retake(&effect, index);
         }
         if effect.verb == Verb::Spc2Reserve && matches!(exchange.answer, Answer::Done(_)) {
             self.note_reserve(&effect, index);
@@ -267,6 +266,22 @@ impl World {
         }
     }
 
+    /// An owner whose clock stood still, and whose term is over, takes a disk again that an operator has cleared: it learns
+    /// from the epoch that it is another's only when it has reserved, and what it has under way lands meanwhile.
+    fn note_retake(&mut self, effect: &Effect, index: usize) {
+        let node = &self.nodes[index];
+        let term = node.term;
+        let believes = node.belief != Belief::Nothing && node.incarnation == effect.incarnation;
+        let over = believes && term < self.checkers.deposed_writes.term();
+        if over
+            && node.stood
+            && self.opened_by_operator
+            && self.checkers.deposed_writes.revived(term)
+        {
+            self.counts.revived += 1;
+        }
+    }
+
     /// The owner whose key is there and holds, in persistent mode.
     fn holding_owner(&self) -> Option<usize> {
         if self.mode() == Mode::Spc2 {
@@ -275,6 +290,8 @@ impl World {
         let owner = self.nodes.iter().position(|node| {
             node.belief != Belief::Nothing
                 && node.farewell.is_none()
+                // A contender that was told to withdraw, and heard of its win before.
+                && node.machine.as_ref().map(Arbitration::stage) != Some(Stage::Leaving)
                 && node.clock.shows(self.now) < node.proved_until
         })?;
         self.key_holds(owner).then_some(owner)

@@ -95,7 +95,7 @@ struct Round {
 struct Join {
     path: PathId,
     id: CommandId,
-    /// The path had the term's key when it went away.
+    /// The path may have had the term's key before.
     had_key: bool,
 }
 
@@ -506,7 +506,7 @@ impl Persistent {
 
     /// Gives the term's key to a path that has come, one at a time.
     fn join_paths(&mut self) {
-        let further = self.keys_of_other_lives();
+        let further = self.keys_to_join_over();
         let options = self.register_options();
         let Phase::Owning(owning) = &mut self.phase else {
             return;
@@ -525,7 +525,6 @@ impl Persistent {
             self.desk.tell(Event::Path { path, usable: true });
             return;
         }
-        let further: Vec<Key> = further.into_iter().filter(|other| *other != key).collect();
         let had_key = self.paths.may_have(path, key);
         let Some(existing) = self.paths.next_to_join(path, key, &further) else {
             self.paths.fail(path);
@@ -542,7 +541,15 @@ impl Persistent {
         owning.join = Some(Join { path, id, had_key });
     }
 
+    /// Keys that a path may have from another life of this node; the term's own is none of them.
+    fn keys_to_join_over(&self) -> Vec<Key> {
+        let own = self.key;
+        let keys = self.keys_of_other_lives().into_iter();
+        keys.filter(|other| Some(*other) != own).collect()
+    }
+
     fn join_answer(&mut self, answer: &Answer) {
+        let further = self.keys_to_join_over();
         let Phase::Owning(owning) = &mut self.phase else {
             return;
         };
@@ -556,8 +563,10 @@ impl Persistent {
                 self.desk.tell(Event::Registered { path, key });
                 self.desk.tell(Event::Path { path, usable: true });
             }
-            // It is registered, and it had the term's key: it has it still.
-            Answer::Conflict { .. } if had_key => {
+            // It may have had the term's key, and has nothing else, nor is it without a registration: it has it still.
+            Answer::Conflict { .. }
+                if had_key && self.paths.next_to_join(path, key, &further).is_none() =>
+            {
                 self.paths.accept_term_key(path, key);
                 self.desk.tell(Event::Path { path, usable: true });
             }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   read the state --+-- nothing of ours ------------------------------> done, confirmed
+//!        ^           +-- ours holds, and nobody asked for a release: stays holder
 //!        ^           +-- ours holds ---- RELEASE on each path in turn
 //!        |           |                   none did it (the holder's path is dead): PREEMPT one's own key
 //!        |           |                   from a live path, which moves the reservation there
@@ -12,7 +13,10 @@
 //! An owner's first read is the last look at its term: another that holds, or its own key gone (but by a power loss), means
 //! that it has lost the disk, though nothing had told it so before. What is still its own is taken away all the same.
 //!
-//! Invariants: a holder's registration is never taken away before its reservation (on the target that
+//! Invariants: the disk is given back only at an operator's word, or by an owner that took it again after a power loss
+//! and finds the epoch another's, for a RELEASE opens it, and whatever an owner of before has under way lands then; a
+//! loser or a refused node that turns out to hold stays holder, as if it were dead, until it contends again or another one
+//! challenges it; a holder's registration is never taken away before its reservation (on the target that
 //! would release it while other paths could still write, SPC-4 5.13.11.2); a loser that finds itself
 //! holding has won after all, but for one whose wins come to nothing again and again; each step is tried
 //! once on each path, but for an unregister that was not performed, a few times, so this ends; taking a key
@@ -30,8 +34,8 @@ use super::{
 /// How often a path is sent an unregister: for each key that it may have, and a few attentions that were
 /// pending.
 const SENDS_MAX: usize = 8;
-/// How often in a row a loser that finds itself holding tries to make a term of it; a disk that does not let
-/// it is given back.
+/// How often in a row a loser that finds itself holding tries to make a term of it, before it lets
+/// others challenge it.
 const WINS_MAX: u32 = 3;
 
 /// What comes afterwards.
@@ -54,6 +58,15 @@ impl After {
     /// A lost race: nothing is given back that turns out to be won.
     const fn is_lost_race(&self) -> bool {
         matches!(self, Self::Rest(_) | Self::Stop(Stopped::NotTaken { .. }))
+    }
+
+    /// At an operator's word the disk is given back; and by an owner that took it again after a power loss and learns
+    /// that it is another's. Whoever else turns out to hold it stays holder.
+    const fn gives_back(&self) -> bool {
+        matches!(
+            self,
+            Self::Stop(Stopped::Released { .. } | Stopped::Withdrawn | Stopped::Deposed { .. })
+        )
     }
 
     /// A copy of this node may hold with this node's very key: its reservation is not ours to give back.
@@ -178,6 +191,10 @@ impl Persistent {
             self.win(key, How::FoundHolding);
             return;
         }
+        if !leaving.after.gives_back() {
+            self.stay_holder();
+            return;
+        }
         let registered = self.paths.registered_with(key);
         let free = |path: &PathId| !self.desk.is_busy(*path);
         let next = registered
@@ -201,6 +218,19 @@ impl Persistent {
         } else {
             self.left(false);
         }
+    }
+
+    /// A RELEASE would open the disk, and whatever an owner of before has under way would land. It stays closed, as after
+    /// the death of its holder, until somebody challenges; and whoever waits lets two waits pass, in which it sweeps nobody
+    /// away.
+    fn stay_holder(&mut self) {
+        let wait = self.desk.config.times.challenge_wait;
+        if let Phase::Leaving(leaving) = &mut self.phase
+            && let After::Rest(until) = &mut leaving.after
+        {
+            *until = *until + wait * 2;
+        }
+        self.left(false);
     }
 
     fn unregister_next(&mut self) {

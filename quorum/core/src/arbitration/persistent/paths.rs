@@ -122,6 +122,19 @@ impl Paths {
         }
     }
 
+    /// A change on this path conflicted: others go first. When changes have conflicted on all of them (a victim that had
+    /// another key by then conflicts on a path that is registered too), the one that conflicted last comes last.
+    fn doubt(&mut self, doubted: PathId) {
+        if let Some(path) = self.get(doubted) {
+            path.doubted = true;
+        }
+        if !self.each().any(|(_, path)| path.is_open() && !path.doubted) {
+            for (number, path) in (0..).zip(&mut self.list) {
+                path.doubted = PathId(number) == doubted;
+            }
+        }
+    }
+
     /// The driver's word on a path. A path that comes back may have its registration still, or be another
     /// nexus that has none. True when something changed.
     pub(super) fn set_up(&mut self, path: PathId, usable: bool) -> bool {
@@ -323,9 +336,9 @@ impl Paths {
     }
 
     /// What an answer says about the path's registration.
-    pub(super) fn learn(&mut self, path: PathId, verb: &Verb, answer: &Answer) {
+    pub(super) fn learn(&mut self, id: PathId, verb: &Verb, answer: &Answer) {
         let several = self.list.len() > 1;
-        let Some(path) = self.get(path) else {
+        let Some(path) = self.get(id) else {
             return;
         };
         if let Answer::Done(_) = answer {
@@ -336,7 +349,7 @@ impl Paths {
             if several && !verb.is_read() {
                 match answer {
                     Answer::Done(_) => path.doubted = false,
-                    Answer::Conflict { .. } => path.doubted = true,
+                    Answer::Conflict { .. } => self.doubt(id),
                     Answer::Attention(_)
                     | Answer::Refused(_)
                     | Answer::Unsupported
@@ -349,10 +362,15 @@ impl Paths {
         match answer {
             Answer::Done(_) => path.succeed(new),
             Answer::Conflict { .. } => {
-                // Not what this nexus has; and the new key was not registered.
+                // Not what this nexus has; and the new key was not registered, but may have been before.
+                let guessed_before = path.guessed_before;
                 path.guesses
-                    .retain(|guess| *guess != new && *guess != existing);
+                    .retain(|guess| *guess != existing && (*guess != new || guessed_before));
                 path.tried.push(existing);
+                // Nor does this show that it has any.
+                if guessed_before && !path.tried.contains(&None) && !path.guesses.contains(&None) {
+                    path.guesses.push(None);
+                }
             }
             Answer::Attention(_)
             | Answer::Refused(_)
