@@ -10,7 +10,8 @@
 //! without any wait.
 //!
 //! A reset between the barrier and the first clean round opens the disk again: it is reserved, and the barrier comes
-//! once more.
+//! once more. So it does after a command that came to no definite end, for that may have taken the attention of a reset
+//! with it.
 
 use super::super::guards::Guard;
 use super::super::tenure::{Tenure, is_stale};
@@ -79,17 +80,35 @@ impl Spc2 {
     }
 
     pub(super) fn win_answer(&mut self, verb: &Verb, sent_at: Instant, answer: &Answer) {
-        if *verb == Verb::ClearTaskSet {
-            self.cleared(answer);
-            return;
-        }
         let renews = self.desk.stands(Guard::Spc2ResetRenewsBarrier);
         let Phase::Win(win) = &mut self.phase else {
             return;
         };
+        // It may have taken the attention of a reset with it, of which nobody will tell any more.
+        // A reset by a challenger: this node holds, and defends. What was accepted while the disk was open must be
+        // thrown away too.
+        let opened = match answer {
+            Answer::OutcomeUnknown(_) => true,
+            Answer::Attention(attention) => is_reset(*attention),
+            Answer::Done(_)
+            | Answer::Conflict { .. }
+            | Answer::Refused(_)
+            | Answer::Unsupported
+            | Answer::NotSent(_) => false,
+        };
+        win.reopened |= renews && opened;
+        if *verb == Verb::ClearTaskSet {
+            self.cleared(answer);
+            return;
+        }
         match answer {
             Answer::Done(_) if win.reopened => {
-                *win = Win::new(sent_at);
+                // A barrier that cannot be sent is not tried again.
+                *win = Win {
+                    barrier: win.barrier.filter(|kind| *kind == BarrierKind::SettleOnly),
+                    tries: win.tries,
+                    ..Win::new(sent_at)
+                };
                 self.win_next();
             }
             Answer::Done(_) if is_stale(&self.desk, sent_at) => {
@@ -97,12 +116,7 @@ impl Spc2 {
             }
             Answer::Done(_) => self.begin_tenure(sent_at),
             Answer::Conflict { .. } => self.lost(),
-            // A reset by a challenger: this node holds, and defends. What was accepted while the disk was open must be
-            // thrown away too.
-            Answer::Attention(attention) => {
-                win.reopened |= renews && is_reset(*attention);
-                self.stumble_now();
-            }
+            Answer::Attention(_) => self.stumble_now(),
             Answer::Refused(_)
             | Answer::Unsupported
             | Answer::OutcomeUnknown(_)
