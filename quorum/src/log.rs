@@ -7,7 +7,7 @@
 //!                    └──► the handle has ended ──a clean round──► claim again: read anew, verified anew
 //! ```
 
-use crate::arbiter::{Fenced, Ownership};
+use crate::arbiter::{Fenced, Ownership, Stage};
 use qlog::{Claim, ClaimError, Fencing, Log, OpenError, Owner, Proof, Recovered, Replay, Storage};
 use std::io;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ const TRIES: usize = 5;
 
 impl Proof for Ownership {
     fn check(&self) -> Result<(), String> {
-        Self::check(self).map_err(|fenced| fenced.to_string())
+        self.check_before_write()
+            .map_err(|fenced| fenced.to_string())
     }
 }
 
@@ -96,6 +97,33 @@ pub fn claim<S: Storage, R: Replay>(
         }
         ownership.wait_for_proof_beyond(seen)?;
     }
+}
+
+/// Why a log could not be parked.
+#[derive(Debug, thiserror::Error)]
+pub enum ParkError {
+    /// It holds the disk, and is not its owner yet: what an owner before it runs may not have ended, and whoever reads
+    /// a mark does not wait for that. Nothing was sent: give the disk back without a mark.
+    #[error(
+        "not the owner yet: what the disk cannot fence may still run on a node before this one"
+    )]
+    NotOwner,
+    /// The mark was sent, and nobody knows whether it arrived: the disk counts as parked all the same.
+    #[error(transparent)]
+    Write(#[from] qlog::WriteError),
+}
+
+/// Sends the mark of a hand-over; then comes [`crate::arbiter::Arbiter::park`]. Everything that writes, and everything that
+/// the disk cannot fence, has ended before: the next owner starts its own at once.
+///
+/// # Errors
+/// [`ParkError`].
+pub fn park<S: Storage>(log: &Log<S>, ownership: &Ownership) -> Result<(), ParkError> {
+    if ownership.stage() < Stage::Owner {
+        return Err(ParkError::NotOwner);
+    }
+    log.park()?;
+    Ok(())
 }
 
 fn begin<S: Storage>(

@@ -208,7 +208,7 @@ impl Right {
         let Self::Owned(ownership) = self else {
             return Ok(bound);
         };
-        ownership.check().map_err(fenced)?;
+        ownership.check_before_write().map_err(fenced)?;
         Ok(bound.min(ownership.proved_until().saturating_since(now())))
     }
 }

@@ -46,7 +46,8 @@ CMD finds QCTL_DISK, QCTL_KEY and, with --log, QCTL_EPOCH in its environment and
 Started from a terminal it has that terminal: ^C reaches CMD and not qctl, and ^Z does not suspend it, for an owner
 that stands still is of no use. It and everything it started end with qctl, even when qctl is killed; when the disk
 is lost they get TERM, and KILL after the grace, before another node can be the owner. When CMD ends, the disk is
-released; with --log it is parked.
+released; with --log it is parked, and a SIGUSR1 makes a node that waits look for that at once (it looks ten
+times in a defend interval by itself).
 
 Ends with 0 after a clean stop, 24 if another holds the disk, 106 if it was the owner and lost it, 113 if the
 disk belongs to another cluster; with CMD, with CMD's status (128 + n on a signal), unless the disk was lost

@@ -6,7 +6,7 @@ use crate::exit::{Exit, Failure};
 use qlog::storage::FileStorage;
 use qlog::{Entry, Log, Lsn, OpenError, Replay, Root, Storage};
 use quorum::arbiter::{Ownership, QuorumLog};
-use quorum::log::{Claimed, LogError, claim};
+use quorum::log::{Claimed, LogError, ParkError, claim};
 use quorum::lun::Lun;
 use scsi::device::Companion;
 use scsi::disk::Disk;
@@ -157,9 +157,10 @@ impl Means {
 /// Writes the mark of a hand-over on a thread of its own; `told` hears how it went.
 pub(super) fn park(
     log: Arc<OwnedLog>,
-    told: impl FnOnce(Result<(), qlog::WriteError>) + Send + 'static,
+    ownership: Ownership,
+    told: impl FnOnce(Result<(), ParkError>) + Send + 'static,
 ) {
-    std::thread::spawn(move || told(log.park().map(|_mark| ())));
+    std::thread::spawn(move || told(quorum::log::park(&log, &ownership)));
 }
 
 /// Opened for each look, so that it need not be there before.

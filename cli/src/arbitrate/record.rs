@@ -132,10 +132,12 @@ pub(crate) enum What {
         /// When the next try comes; null when none does.
         again_in_ms: Option<f64>,
     },
-    /// The holder did not defend.
+    /// The holder did not defend, or has parked.
     Taking {
         /// The key that is preempted; null when nobody holds.
         victim: Option<String>,
+        /// It has parked the disk.
+        handed_over: bool,
     },
     /// The disk has answered that with GOOD, which is not a win yet.
     Taken,
@@ -236,6 +238,13 @@ pub(crate) enum What {
     /// A round started late.
     Late {
         /// By how much.
+        by_ms: f64,
+    },
+    /// This host stood still, or its clock was set: ownership is proved again before the next write.
+    Stalled {
+        /// `suspended`, `late`, `clock-set`.
+        cause: String,
+        /// For so long, or by so much; negative when the clock was set back.
         by_ms: f64,
     },
     /// A command did not come to a definite end, or was refused.
@@ -458,6 +467,7 @@ mod tests {
             },
             What::Taking {
                 victim: Some(key()),
+                handed_over: true,
             },
             What::Taken,
             What::Barrier {
@@ -511,6 +521,10 @@ mod tests {
                 age_ms: 3.0,
             },
             What::Late { by_ms: 3.0 },
+            What::Stalled {
+                cause: "suspended".to_owned(),
+                by_ms: 3000.0,
+            },
             What::Trouble {
                 path: 0,
                 verb: text(),

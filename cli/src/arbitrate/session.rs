@@ -32,7 +32,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use quorum::arbiter::{Arbiter, Happening, LockError, Notice, Settings, StartError};
-use quorum::log::LogError;
+use quorum::log::{LogError, ParkError};
 use quorum_core::Instant;
 use quorum_core::arbitration::{ClusterTag, Event, Stopped};
 use std::io;
@@ -46,6 +46,9 @@ const INBOX_MAX: usize = 256;
 
 /// Signals within this time are one: `timeout` and shells send the same to the process and to its group.
 const ONE_SIGNAL: Duration = Duration::from_millis(500);
+
+/// Another node says that it has parked.
+const HANDED_OVER: Signal = Signal::SIGUSR1;
 
 /// How long after its KILL was due a keeper may have nothing to say: it is stopped, or broken.
 const KEEPER_LATE: Duration = Duration::from_secs(2);
@@ -67,7 +70,7 @@ enum Heard {
     /// It is unmounted, or could not be.
     Unmounted(io::Result<()>),
     /// The mark of a hand-over was sent to it.
-    Parked(Result<(), qlog::WriteError>),
+    Parked(Result<(), ParkError>),
     /// The command of `--then` has ended.
     Then(String),
 }
@@ -333,6 +336,7 @@ impl Session<'_> {
             Happening::Arbitration(_)
             | Happening::Serials(_)
             | Happening::Unprivileged { .. }
+            | Happening::Stalled(_)
             | Happening::PathHung { .. }
             | Happening::PathBack { .. }
             | Happening::WatchdogArmed { .. }
@@ -495,19 +499,22 @@ impl Session<'_> {
     /// on the disk itself is refused to everybody else; one elsewhere follows a clean round that was sent after the
     /// command's end.
     fn park_log(&mut self) {
-        let Some(log) = self.claimed.clone() else {
+        let (Some(log), Some(ownership)) = (self.claimed.clone(), self.arbiter.ownership()) else {
             return;
         };
         self.park_when_proved = None;
         let heard = self.heard_in.clone();
-        quorum_log::park(log, move |sent| {
+        quorum_log::park(log, ownership, move |sent| {
             let _loop_is_over = heard.send(Heard::Parked(sent));
         });
     }
 
     /// Sending the mark was the point of no return. One that failed may be there or not: the disk is given back as
     /// without a log, and the last look before that tells whether it was ours still.
-    fn log_parked(&mut self, sent: Result<(), qlog::WriteError>) {
+    fn log_parked(&mut self, sent: Result<(), ParkError>) {
+        if let Err(ParkError::NotOwner) = sent {
+            return self.arbiter.release();
+        }
         let epoch = self.claimed.take().map_or(0, |log| log.epoch().0);
         let error = sent.err().map(|error| error.to_string());
         let failed = error.is_some();
@@ -675,6 +682,9 @@ impl Session<'_> {
     }
 
     fn signalled(&mut self, signal: Signal) {
+        if signal == HANDED_OVER {
+            return self.arbiter.handed_over();
+        }
         let at = clock::since_boot();
         let same = self
             .signalled_at
@@ -720,13 +730,14 @@ impl Session<'_> {
         if self.mounted {
             return self.unmount();
         }
-        // A disk with a log is not released: it is parked, so that the next node need not wait.
+        // A disk with a log is not released: it is parked, so that the next node need not wait. Only by an owner: one that
+        // merely holds it cannot say that all before it have ended.
         match (&self.claimed, &self.args.log) {
-            (None, _) => self.arbiter.release(),
-            (Some(_), Some(quorum_log::Where::Path(_))) => {
+            (Some(_), Some(quorum_log::Where::Path(_))) if self.is_owner => {
                 self.park_when_proved = Some(quorum::arbiter::now());
             }
-            (Some(_), _) => self.park_log(),
+            (Some(_), _) if self.is_owner => self.park_log(),
+            (Some(_) | None, _) => self.arbiter.release(),
         }
     }
 
@@ -821,7 +832,7 @@ fn moment(notice: &Notice) -> Moment {
 /// Blocks the signals that ask for the end; one thread takes them.
 pub(super) fn block_signals() -> Result<SigSet, Failure> {
     let mut signals = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in [HANDED_OVER, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         signals.add(signal);
     }
     match signals.thread_block() {

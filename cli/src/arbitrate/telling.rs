@@ -1,7 +1,7 @@
 //! From what the arbiter tells to what is printed.
 
 use super::record::{Holder, Registration, What, codes, ms, text};
-use quorum::arbiter::{Happening, Notice, SerialNotice};
+use quorum::arbiter::{Happening, Notice, SerialNotice, Stall};
 use quorum_core::Instant;
 use quorum_core::arbitration::{BarrierKind, ClusterTag, Event, KeyParts, Refused, Stopped};
 use scsi::reservation;
@@ -17,6 +17,7 @@ pub(super) fn what(notice: &Notice, cluster: ClusterTag) -> What {
             what: (*what).to_owned(),
             why: why.clone(),
         },
+        Happening::Stalled(stall) => stalled(*stall),
         Happening::PathHung { path, verb } => What::PathHung {
             path: path.0,
             verb: (*verb).to_owned(),
@@ -81,8 +82,12 @@ fn arbitration(event: &Event, at: Instant, cluster: ClusterTag) -> What {
             holder: holder(held),
             again_in_ms: again_at.map(|again| ms(again.saturating_since(at))),
         },
-        Event::Taking { victim } => What::Taking {
+        Event::Taking {
+            victim,
+            handed_over,
+        } => What::Taking {
             victim: victim.map(text),
+            handed_over: *handed_over,
         },
         Event::Taken => What::Taken,
         Event::Barrier(kind) => What::Barrier {
@@ -256,5 +261,18 @@ fn serials(told: &SerialNotice) -> String {
         SerialNotice::WrappedAround { first } => {
             format!("all serials were used once: begun anew at random with {first}")
         }
+    }
+}
+
+fn stalled(stall: Stall) -> What {
+    let (cause, by_ms) = match stall {
+        Stall::Suspended { span } => ("suspended", ms(span)),
+        Stall::Late { by } => ("late", ms(by)),
+        Stall::ClockSet { by, forward: true } => ("clock-set", ms(by)),
+        Stall::ClockSet { by, forward: false } => ("clock-set", -ms(by)),
+    };
+    What::Stalled {
+        cause: cause.to_owned(),
+        by_ms,
     }
 }

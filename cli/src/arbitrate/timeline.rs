@@ -92,6 +92,7 @@ fn label(what: &What) -> Option<(&'static str, Style)> {
         What::Aptpl { active } => ("aptpl", if *active { PLAIN } else { WARN }),
         What::RoundFailed { .. } => ("unproved", WARN),
         What::Late { .. } => ("late", WARN),
+        What::Stalled { .. } => ("STALLED", WARN),
         What::Trouble { .. } => ("trouble", WARN),
         What::Attention { .. } => ("attention", FAINT),
         What::Exposed { .. } => ("EXPOSED", BAD),
@@ -184,8 +185,14 @@ fn words(what: &What) -> String {
                 None => to,
             }
         }
-        What::Taking { victim: Some(key) } => format!("nobody defended: preempting {key}"),
-        What::Taking { victim: None } => "nobody holds the disk: reserving it".to_owned(),
+        What::Taking {
+            victim: Some(key),
+            handed_over: true,
+        } => format!("it was handed over: preempting {key}, which has parked"),
+        What::Taking {
+            victim: Some(key), ..
+        } => format!("nobody defended: preempting {key}"),
+        What::Taking { victim: None, .. } => "nobody holds the disk: reserving it".to_owned(),
         What::Taken => "GOOD, and now to be read back".to_owned(),
         What::Barrier { by } => barrier(by),
         What::Held { key } => format!("the disk refuses everybody else{}", with(key.as_deref())),
@@ -233,6 +240,7 @@ fn words(what: &What) -> String {
                 span(*by_ms)
             )
         }
+        What::Stalled { cause, by_ms } => stalled(cause, *by_ms),
         What::Trouble { path, verb, why } => format!("{verb} on path {path}: {why}"),
         What::Attention {
             path,
@@ -348,6 +356,23 @@ fn one(registration: &Registration) -> String {
         (None, Some(nexus)) => format!("{} (foreign, {nexus})", registration.key),
         (None, None) => format!("{} (foreign)", registration.key),
     }
+}
+
+/// Its own fault, and no peer's.
+fn stalled(cause: &str, by_ms: f64) -> String {
+    let what = match cause {
+        "suspended" => format!("this host was suspended for {}", span(by_ms)),
+        "late" => format!(
+            "this process did not run for {}: the host is too busy, or it was stopped",
+            span(by_ms)
+        ),
+        _ => format!(
+            "the wall clock was set {} by {}: a paused virtual machine shows itself like this",
+            if by_ms < 0.0 { "back" } else { "forward" },
+            span(by_ms.abs())
+        ),
+    };
+    format!("{what}; what is owned is proved again before anything is written")
 }
 
 fn barrier(by: &str) -> String {

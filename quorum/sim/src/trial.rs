@@ -10,7 +10,7 @@ use quorum_core::arbitration::{Arbitration, Guard, Guards, Input, Output, Stage}
 use scsi::reservation::Answer;
 
 /// Kinds of inputs that are told apart.
-const KINDS: usize = 20;
+const KINDS: usize = 22;
 /// Of one kind in one stage, so many are tried from the start.
 const FIRST: u64 = 64;
 /// And then one in so many.
@@ -73,6 +73,8 @@ fn kind(input: &Input) -> usize {
         Input::Release => 7,
         Input::PathChanged { usable: true, .. } => 8,
         Input::PathChanged { .. } => 9,
+        Input::HandedOver => 20,
+        Input::Stalled => 21,
         Input::Answer { exchange, .. } => {
             let met = usize::from(!exchange.attentions.is_empty());
             met + match &exchange.answer {

@@ -173,7 +173,7 @@ pub fn event_word(event: &Event) -> String {
                 ms(at.elapsed_since_zero())
             ))
         ),
-        Event::Taking { victim } => {
+        Event::Taking { victim, .. } => {
             format!("taking from {}", victim.map_or("nobody".into(), key_word))
         }
         Event::Taken => "taken".into(),

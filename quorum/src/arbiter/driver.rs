@@ -25,6 +25,7 @@ use super::ownership::{Extension, Ownership};
 use super::path::{Done, Path};
 use super::self_stop::Tenure;
 use super::serials::Block;
+use super::stall::StallWatch;
 use quorum_core::Instant;
 use quorum_core::arbitration::{Arbitration, Event, Input, Output, Status, Stopped};
 use quorum_core::times::Times;
@@ -41,6 +42,7 @@ pub(super) struct Wishes {
     pub(super) fed: AtomicBool,
     pub(super) release: AtomicBool,
     pub(super) park: AtomicBool,
+    pub(super) handed_over: AtomicBool,
     pub(super) abandon: AtomicBool,
 }
 
@@ -64,6 +66,7 @@ pub(super) struct Driver {
     pub(super) tenure: Arc<Tenure>,
     pub(super) notices: Notices,
     pub(super) watchdog: Option<Minder>,
+    pub(super) stalls: StallWatch,
     pub(super) state: State,
 }
 
@@ -73,6 +76,8 @@ pub(super) struct State {
     /// Answers that were ready at once, in order.
     pub(super) ready: VecDeque<Input>,
     proved_until: Instant,
+    /// This host stood still then, and nothing has been proved since.
+    stalled_at: Option<Instant>,
     terms: u64,
     ended: Option<Stopped>,
 }
@@ -85,8 +90,15 @@ impl Driver {
         self.bring(Input::Start { serials: (0, 0) });
         while self.state.ended.is_none() && !self.wishes.abandon.load(Ordering::Acquire) {
             match self.next_input() {
-                Some(input) => self.bring(input),
-                None => self.alarm.wait(self.next_deadline()),
+                Some(input) => {
+                    self.bring(input);
+                    self.look_at_the_clocks(None);
+                }
+                None => {
+                    let due = self.next_deadline();
+                    self.alarm.wait(due);
+                    self.look_at_the_clocks(due.or(Some(now())));
+                }
             }
         }
         self.state.ended
@@ -123,6 +135,9 @@ impl Driver {
         if self.wishes.park.swap(false, Ordering::AcqRel) {
             return Some(Input::Park);
         }
+        if self.wishes.handed_over.swap(false, Ordering::AcqRel) {
+            return Some(Input::HandedOver);
+        }
         if self.wishes.release.swap(false, Ordering::AcqRel) {
             return Some(Input::Release);
         }
@@ -130,6 +145,21 @@ impl Driver {
             return Some(Input::Fed);
         }
         self.serials_input()
+    }
+
+    /// Did this host stand still since the last look? Then nothing is written before ownership is proved again.
+    fn look_at_the_clocks(&mut self, due: Option<Instant>) {
+        let mut stalled = false;
+        for stall in self.stalls.look(due) {
+            self.notices.tell(Happening::Stalled(stall));
+            stalled = true;
+        }
+        if stalled {
+            self.state.stalled_at = Some(now());
+            self.state.ready.push_front(Input::Stalled);
+        }
+        // Whoever wants to write has waited for this look, if it is later than it should be.
+        self.with_present(|ownership| ownership.looked(now(), stalled));
     }
 
     fn serials_input(&mut self) -> Option<Input> {
@@ -200,11 +230,19 @@ impl Driver {
     /// A clean round: moves the proof on.
     fn proved(&mut self, until: Instant) {
         self.state.proved_until = until;
+        let since = self.state.stalled_at;
+        let after_stall = since.is_some_and(|at| until >= at + self.times.self_stop);
+        if after_stall {
+            self.state.stalled_at = None;
+        }
         let Some(ownership) = self.tenure.present().filter(|_| self.state.terms > 0) else {
             return;
         };
         match ownership.extend(until) {
             Extension::Extended => {
+                if self.state.stalled_at.is_none() {
+                    ownership.proved_again();
+                }
                 self.tenure.changed();
                 self.pet_watchdog();
             }
@@ -261,7 +299,10 @@ impl Driver {
 
     fn begin_term(&mut self, key: Option<Key>) {
         self.state.terms += 1;
-        let ownership = Ownership::new(self.state.terms, key, self.state.proved_until);
+        // A round later than this has not begun when it should.
+        let look_within = self.times.defend_interval + self.times.lateness;
+        let ownership = Ownership::new(self.state.terms, key, self.state.proved_until)
+            .looked_at_every(look_within);
         self.tenure.begin(ownership);
         self.arm_watchdog();
     }

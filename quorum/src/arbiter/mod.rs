@@ -55,6 +55,7 @@ mod random;
 mod realtime;
 mod self_stop;
 mod serials;
+mod stall;
 #[cfg(test)]
 mod test_dir;
 mod watchdog;
@@ -66,6 +67,7 @@ pub use notice::{Happening, Notice, Notices};
 pub use ownership::{Fenced, Ownership, Stage};
 pub use places::{runtime_dir, state_dir};
 pub use serials::SerialNotice;
+pub use stall::Stall;
 pub use watchdog::{WatchdogError, WatchdogOptions};
 
 use alarm::Alarm;
@@ -80,6 +82,7 @@ use realtime::STACK_BYTES;
 use scsi::reservations::{Companion, Reservations};
 use self_stop::Tenure;
 use serials::Serials;
+use stall::StallWatch;
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -242,6 +245,7 @@ impl Arbiter {
             tenure: Arc::clone(&tenure),
             notices: notices.clone(),
             watchdog: watchdog.clone(),
+            stalls: StallWatch::new(times.lateness),
             state: State::default(),
         };
         let mut arbiter = Self {
@@ -295,7 +299,14 @@ impl Arbiter {
         *claimed = Some(incarnation);
     }
 
-    /// Hand over: the mark has been sent to the log (`qlog::Log::park`), whatever came of it. The arbiter stops and
+    /// Another node says that it has parked: a contender looks for the mark now, and not at its next turn. What counts
+    /// is the mark; to be told of one that is not there does no harm. Never blocks.
+    pub fn handed_over(&self) {
+        self.wishes.handed_over.store(true, Ordering::Release);
+        self.alarm.ring();
+    }
+
+    /// Hand over: the mark has been sent to the log ([`crate::log::park`]), whatever came of it. The arbiter stops and
     /// leaves the disk held, for whoever reads the mark. Never blocks; the end is told by a notice.
     pub fn park(&self) {
         if let Some(ownership) = self.tenure.present() {

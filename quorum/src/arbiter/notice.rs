@@ -6,6 +6,7 @@
 
 use super::clock::now;
 use super::serials::SerialNotice;
+use super::stall::Stall;
 use quorum_core::Instant;
 use quorum_core::arbitration::{Event, PathId};
 use std::collections::VecDeque;
@@ -53,6 +54,8 @@ pub enum Happening {
         /// How long after its bound.
         late_by: Duration,
     },
+    /// This host stood still, or its clock was set: an owner proves again before the next write.
+    Stalled(Stall),
     /// The self-stop timer fenced the owner, without waiting for the machine.
     SelfStopTimer {
         /// How late the timer itself was.

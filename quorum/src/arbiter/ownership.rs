@@ -9,6 +9,7 @@
 //! * `check` compares with the clock itself, so it fails in time even if every thread of the arbiter hangs;
 //! * `proved_until` never moves back, and never moves again once it is fenced;
 //! * while the disk is taken again after a power loss `check` fails, although the proof may still last;
+//! * after the host stood still `check_before_write` waits until ownership was proved again;
 //! * a term's ownership that was fenced is never valid again: the next term is another value.
 
 use super::clock::now;
@@ -56,6 +57,12 @@ struct State {
     proved_until: Instant,
     fenced: Option<FencedBy>,
     retaking: bool,
+    /// The host stood still, and nothing has been proved since.
+    stalled: bool,
+    /// When the arbiter last looked at its clocks.
+    looked_at: Instant,
+    /// It does so at least this often, if the host does not stand still.
+    look_within: Duration,
 }
 
 impl State {
@@ -99,6 +106,9 @@ impl Ownership {
             proved_until,
             fenced: None,
             retaking: false,
+            stalled: false,
+            looked_at: now(),
+            look_within: Duration::MAX,
         };
         let shared = Shared {
             state: Mutex::new(state),
@@ -120,6 +130,32 @@ impl Ownership {
             return Err(state.why(at));
         }
         Ok(())
+    }
+
+    /// As [`Self::check`], for who is about to write: after the host stood still it blocks until ownership was proved
+    /// again, at most until the proof runs out. Without a stall it does not block.
+    ///
+    /// # Errors
+    /// [`Fenced`].
+    pub fn check_before_write(&self) -> Result<(), Fenced> {
+        let mut state = self.lock();
+        loop {
+            let at = now();
+            if state.retaking || state.is_fenced(at) {
+                return Err(state.why(at));
+            }
+            // The arbiter may not have run yet since the host goes on: it has not looked when it should have.
+            let unseen = at.saturating_since(state.looked_at) > state.look_within;
+            if !state.stalled && !unseen {
+                return Ok(());
+            }
+            let left = state.proved_until.saturating_since(at);
+            let waited = self
+                .shared
+                .changed
+                .wait_timeout(state, left.max(Duration::from_millis(1)));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// The key that holds the disk; none in SCSI-2 mode. It changes when the disk lost power and was
@@ -188,6 +224,31 @@ impl Ownership {
         Extension::Extended
     }
 
+    /// The arbiter looks at its clocks at least this often.
+    pub(super) fn looked_at_every(self, span: Duration) -> Self {
+        self.lock().look_within = span;
+        self
+    }
+
+    /// The arbiter has looked at its clocks, and found that the host stood still, or did not.
+    pub(super) fn looked(&self, at: Instant, stalled: bool) {
+        let mut state = self.lock();
+        let unseen = at.saturating_since(state.looked_at) > state.look_within;
+        state.looked_at = at;
+        state.stalled |= stalled;
+        if unseen {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Ownership was proved by what was sent after the last stall.
+    pub(super) fn proved_again(&self) {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.stalled) {
+            self.shared.changed.notify_all();
+        }
+    }
+
     pub(super) fn set_key(&self, key: Key) {
         self.lock().key = Some(key);
     }
@@ -235,10 +296,11 @@ impl Ownership {
 
 #[cfg(test)]
 mod tests {
-    use super::{Extension, Ownership, Stage};
+    use super::{Extension, Fenced, Ownership, Stage};
     use crate::arbiter::now;
     use quorum_core::Instant;
     use scsi::reservation::Key;
+    use std::sync::mpsc::{Receiver, TryRecvError, channel};
     use std::time::Duration;
 
     const FAR: Duration = Duration::from_secs(3600);
@@ -253,6 +315,45 @@ mod tests {
         assert_eq!(ownership.extend(far), Extension::Extended, "and not back");
         assert_eq!(ownership.proved_until(), far + FAR);
         assert_eq!(ownership.wait_for_proof_beyond(far), Ok(far + FAR));
+    }
+
+    /// Asks on a thread of its own; what comes of it.
+    fn about_to_write(ownership: &Ownership) -> Receiver<Result<(), Fenced>> {
+        let (answer_in, answer) = channel();
+        let ownership = ownership.clone();
+        std::thread::spawn(move || answer_in.send(ownership.check_before_write()));
+        answer
+    }
+
+    #[test]
+    fn after_a_stall_a_write_waits_for_a_further_proof() {
+        let ownership = Ownership::new(1, None, now() + FAR);
+        assert_eq!(ownership.check_before_write(), Ok(()));
+        ownership.looked(now(), true);
+        let answer = about_to_write(&ownership);
+        // A look that finds nothing more is no proof.
+        ownership.looked(now(), false);
+        assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
+        ownership.proved_again();
+        assert_eq!(answer.recv(), Ok(Ok(())));
+    }
+
+    #[test]
+    fn before_the_arbiter_has_looked_at_its_clocks_a_write_waits_for_that() {
+        let ownership = Ownership::new(1, None, now() + FAR).looked_at_every(Duration::ZERO);
+        ownership.looked(Instant::ZERO, false);
+        let answer = about_to_write(&ownership);
+        assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
+        ownership.looked(now() + FAR, false);
+        assert_eq!(answer.recv(), Ok(Ok(())));
+    }
+
+    #[test]
+    fn a_write_waits_no_longer_than_the_proof_lasts() {
+        let ownership = Ownership::new(1, None, now() + Duration::from_millis(20));
+        ownership.looked(now(), true);
+        let answer = about_to_write(&ownership).recv().unwrap();
+        assert!(answer.is_err(), "{answer:?}");
     }
 
     #[test]

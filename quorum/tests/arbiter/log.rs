@@ -81,7 +81,7 @@ impl Owner {
         self.seen.iter().any(|notice| {
             matches!(
                 notice.what,
-                Happening::Arbitration(Event::Taking { victim: None })
+                Happening::Arbitration(Event::Taking { victim: None, .. })
             )
         })
     }
@@ -117,7 +117,7 @@ fn a_parked_disk_is_taken_without_a_wait_and_the_next_epoch_goes_on_in_its_log()
     let mut second = world.start_with_log(2);
     let ownership = second.until_held();
     let taken = second.seen.iter().find_map(|notice| match notice.what {
-        Happening::Arbitration(Event::Taking { victim }) => Some((notice.at, victim)),
+        Happening::Arbitration(Event::Taking { victim, .. }) => Some((notice.at, victim)),
         _ => None,
     });
     let due = second.seen.iter().find_map(|notice| match notice.what {

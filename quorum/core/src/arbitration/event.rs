@@ -107,10 +107,12 @@ pub enum Event {
         /// When this node contends again; none when it does not.
         again_at: Option<Instant>,
     },
-    /// The wait is over and the holder did not defend: its key is preempted, or the free disk reserved.
+    /// The holder has parked, or did not defend for the whole wait: its key is preempted; or the free disk is reserved.
     Taking {
         /// The key that is preempted.
         victim: Option<Key>,
+        /// It has parked the disk; else the wait is over, and it did not defend.
+        handed_over: bool,
     },
     /// The disk has answered that take with GOOD. That is not a win yet: a read has to show it.
     Taken,

@@ -74,9 +74,15 @@ pub enum Input {
     Fed,
     /// A deadline of [`super::Config`]'s machine has come (a driver may also send it early).
     Tick,
-    /// Everything that writes has been drained and the parked mark has been sent, whatever came of it:
-    /// the machine stops, and stays holder for whoever reads the mark.
+    /// Everything that writes, and everything that the disk cannot fence, has ended, and the parked mark has been
+    /// sent, whatever came of it: the machine stops, and stays holder for whoever reads the mark. Only an owner
+    /// ([`super::Status::Owner`]) parks: whoever reads the mark does not wait for an owner before that one.
     Park,
+    /// The driver has heard that the disk was handed over, by whatever way nodes talk: a contender that has a log
+    /// looks for the mark now, and not at its next turn. Nothing is believed of it but the mark itself.
+    HandedOver,
+    /// This host stood still, or its clocks were set: an owner proves again at once.
+    Stalled,
     /// Stop at an operator's word: an owner releases and unregisters (no parked mark; everything that
     /// writes has been drained), a contender takes its registration away.
     Release,

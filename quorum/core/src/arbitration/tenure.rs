@@ -25,6 +25,17 @@ pub(super) struct Tenure {
     settling: Option<Settling>,
 }
 
+/// What is known of the owner before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Before {
+    /// Nothing could be sent to clear its writes: the log may be read only after the settle time.
+    MayStillWrite,
+    /// The disk refuses it; what the disk cannot fence may run until the settle time is over.
+    MayStillRun,
+    /// It said that it had ended, and so had all before it: there is nothing to wait for.
+    HasEnded,
+}
+
 /// Between the first clean round and `Owner`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Settling {
@@ -36,23 +47,23 @@ struct Settling {
 }
 
 impl Tenure {
-    /// A tenure that begins with this clean round. `barrier` is false where nothing could be sent to
-    /// clear the old owner's writes: then the log may be read only after the settle time.
+    /// A tenure that begins with this clean round.
     pub(super) fn begin(
         desk: &mut Desk,
         key: Option<Key>,
         sent_at: Instant,
         replied_at: Instant,
-        barrier: bool,
+        before: Before,
     ) -> Self {
         let times = desk.config.times;
         let proved_at = proof(desk, sent_at, replied_at);
-        let settle = if desk.stands(Guard::SettleBeforeOwner) {
+        let settles = before != Before::HasEnded && desk.stands(Guard::SettleBeforeOwner);
+        let settle = if settles {
             times.settle
         } else {
             Duration::ZERO
         };
-        let held = barrier || !desk.stands(Guard::SettleIsTheLastBarrier);
+        let held = before != Before::MayStillWrite || !desk.stands(Guard::SettleIsTheLastBarrier);
         desk.push(Output::ProvedUntil(proved_at + times.self_stop));
         if held {
             desk.tell(Event::Held { key, proved_at });

@@ -9,6 +9,7 @@
 //! good | conflict | timeout | transport | no-path | busy |
 //!   malformed | unsupported | ua A | refused KEY/ASC/ASCQ          answers to the oldest command, or to path=N's
 //! mark K|none    epoch ours|other    park    release    path N up|down    serials N    feed
+//! handed-over    stalled
 //! pass D         time passes, in one step; whoever is served feeds it, but after: hungry
 //! tick           the machine's next deadline comes
 //! own            the machine takes an idle disk, unseen, and is Owner
@@ -146,6 +147,8 @@ impl Alone {
                 still_ours: word()? == "ours",
             },
             "park" => Input::Park,
+            "handed-over" => Input::HandedOver,
+            "stalled" => Input::Stalled,
             "release" => Input::Release,
             "feed" => Input::Fed,
             "serials" => Input::Serials {

@@ -372,9 +372,10 @@ impl World {
 
     // ------------------------------------------------------------- the people
 
-    /// Everything is drained, the mark is written, at once; the owner parks.
+    /// Everything is drained, and all that it runs has ended; the mark is written, at once; the owner parks.
     pub fn park(&mut self, number: u8) {
         let index = self.at(number);
+        self.checkers.one_owner.dies(number);
         let key = self.nodes[index].key;
         self.mark = key.map(|holder| ParkedMark { epoch: 1, holder });
         self.nodes[index].belief = Belief::Nothing;

@@ -308,6 +308,10 @@ impl World {
         if node.belief == Belief::Nothing || node.farewell.is_some() {
             return;
         }
+        // Whoever reads a mark does not wait for what an owner before this one may still run.
+        if farewell == Farewell::Park && node.belief != Belief::Owner {
+            return;
+        }
         node.farewell = Some(farewell);
         self.bid_farewell(index, false);
     }
@@ -332,10 +336,21 @@ impl World {
             (Farewell::Park, _) => {
                 self.nodes[index].belief = Belief::Nothing;
                 self.give(index, Input::Park);
+                self.tell_of_the_hand_over(index);
             }
             (Farewell::Release, _) => {
                 self.nodes[index].belief = Belief::Nothing;
                 self.give(index, Input::Release);
+            }
+        }
+    }
+
+    /// Half of the others hear of it.
+    fn tell_of_the_hand_over(&mut self, parked: usize) {
+        for index in 0..self.nodes.len() {
+            let hears = index != parked && self.nodes[index].machine.is_some();
+            if hears && self.rng.chance(500) {
+                self.give(index, Input::HandedOver);
             }
         }
     }

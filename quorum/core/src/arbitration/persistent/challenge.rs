@@ -268,7 +268,31 @@ impl Persistent {
             self.take();
         } else {
             let again = self.desk.config.times.defend_interval / MARK_LOOKS;
-            challenge.mark_at = Some(self.desk.now + again);
+            challenge.mark_at.get_or_insert(self.desk.now + again);
+        }
+    }
+
+    /// Somebody says that the disk was handed over.
+    pub(super) fn look_for_the_mark_now(&mut self) {
+        let now = self.desk.now;
+        let has_log = self.desk.config.policy.has_log;
+        match &mut self.phase {
+            // A read that is under way may have begun before the mark was there: another follows it.
+            Phase::Challenge(challenge)
+                if has_log && matches!(challenge.stage, Stage::Mark | Stage::Waiting) =>
+            {
+                challenge.mark_at = challenge.noted.is_some().then_some(now);
+            }
+            Phase::Resting { until } if has_log => *until = (*until).min(now),
+            Phase::Idle
+            | Phase::Probing
+            | Phase::Registering(_)
+            | Phase::Challenge(_)
+            | Phase::Win(_)
+            | Phase::Owning(_)
+            | Phase::Leaving(_)
+            | Phase::Resting { .. }
+            | Phase::Stopped(_) => {}
         }
     }
 
@@ -309,9 +333,13 @@ impl Persistent {
             return;
         };
         challenge.stage = Stage::Taking;
+        let handed_over = challenge.parked;
         self.kind = kind;
         let victim = noted.and_then(|held| held.key);
-        self.desk.tell(Event::Taking { victim });
+        self.desk.tell(Event::Taking {
+            victim,
+            handed_over,
+        });
         let verb = match noted {
             Some(_) => Verb::Preempt {
                 key,
@@ -336,8 +364,12 @@ impl Persistent {
         let abort = matches!(verb, Verb::Preempt { abort: true, .. });
         match answer {
             Answer::Done(_) => {
+                let handed_over = challenge.parked;
                 self.desk.tell(Event::Taken);
                 self.win(key, How::of(verb));
+                if let Phase::Win(win) = &mut self.phase {
+                    win.handed_over = handed_over;
+                }
             }
             Answer::OutcomeUnknown(_) if guess => self.win(key, How::of(verb)),
             Answer::Conflict { holder } if too_often => self.lost(*holder, Some(registered_at)),
@@ -374,11 +406,25 @@ impl Persistent {
             }
             // It removed the key before it parked: it defends no more, and there is nothing to wait for.
             Some(_) | None if self.noted_has_parked() && held == noted => {
-                let now = self.desk.now;
-                self.lost_until(held, now);
+                self.register_for_the_parked(held);
             }
             Some(_) | None => self.lost(held, Some(registered_at)),
         }
+    }
+
+    /// Nobody defends: who waits registers again at once, and out of its turn.
+    fn register_for_the_parked(&mut self, held: Option<Reservation>) {
+        let now = self.desk.now;
+        if !self.desk.config.policy.wait {
+            self.lost_until(held, now);
+            return;
+        }
+        self.desk.tell(Event::Lost {
+            holder: held,
+            again_at: Some(now),
+        });
+        self.paths.forgive();
+        self.register(None);
     }
 
     fn noted_has_parked(&self) -> bool {

@@ -58,6 +58,8 @@ pub(super) struct Owning {
     key: Key,
     pub(super) tenure: Tenure,
     round: Option<Round>,
+    /// This host stood still during the round: another follows it.
+    again: bool,
     /// A path that is being given the term's key.
     join: Option<Join>,
     aptpl: Aptpl,
@@ -105,6 +107,7 @@ impl Owning {
             key,
             tenure,
             round: None,
+            again: false,
             join: None,
             aptpl: Aptpl {
                 on_at: aptpl_at,
@@ -158,11 +161,28 @@ impl Persistent {
         }
     }
 
+    /// This host stood still: what was proved before may not be true any more. A round that is due begins by itself.
+    pub(super) fn prove_again(&mut self) {
+        let fed_at = self.fed_at;
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        if self.desk.now >= owning.tenure.next_round_at() {
+            return;
+        }
+        if owning.round.is_some() {
+            owning.again = true;
+        } else if Tenure::may_defend(&self.desk, fed_at) {
+            self.start_round();
+        }
+    }
+
     fn start_round(&mut self) {
         self.paths.count_down_to_retry();
         let reads_left = READS_MAX;
         let found_at = self.desk.now;
         if let Phase::Owning(owning) = &mut self.phase {
+            owning.again = false;
             owning.round = Some(Round {
                 reads: BTreeMap::new(),
                 reads_left,
@@ -323,6 +343,11 @@ impl Persistent {
             || !self.desk.stands(Guard::JoinFollowsACleanRound);
         if proves_for_paths {
             self.join_paths();
+        }
+        if let Phase::Owning(owning) = &self.phase
+            && owning.again
+        {
+            self.start_round();
         }
     }
 

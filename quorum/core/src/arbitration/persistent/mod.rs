@@ -175,6 +175,8 @@ impl Persistent {
             Input::Fed => self.fed_at = self.desk.now,
             Input::Tick => {}
             Input::Park => self.park(),
+            Input::HandedOver => self.look_for_the_mark_now(),
+            Input::Stalled => self.prove_again(),
             Input::Release => self.release(),
             Input::PathChanged { path, usable } => self.on_path_changed(path, usable),
         }

@@ -30,7 +30,7 @@
 
 use super::super::BarrierKind;
 use super::super::guards::Guard;
-use super::super::tenure::{Tenure, is_stale};
+use super::super::tenure::{Before, Tenure, is_stale};
 use super::defence::Owning;
 use super::power_loss::Retake;
 use super::verdict::{Verdict, judge, victims};
@@ -91,6 +91,8 @@ pub(super) struct Win {
     aptpl_at: Option<u32>,
     /// How often it was switched on again.
     aptpl_tries: u32,
+    /// It was taken from an owner that had parked: nothing of that one runs any more, and nothing of any before it.
+    pub(super) handed_over: bool,
     /// An owner that lost the reservation in a power loss.
     pub(super) retake: Option<Retake>,
 }
@@ -120,6 +122,7 @@ impl Win {
             reads: 0,
             aptpl_at: None,
             aptpl_tries: 0,
+            handed_over: false,
             retake: None,
         }
     }
@@ -258,7 +261,11 @@ impl Persistent {
             return;
         };
         let key = win.key;
-        let barrier = !win.settle_only;
+        let before = match (win.settle_only, win.handed_over) {
+            (true, _) => Before::MayStillWrite,
+            (false, false) => Before::MayStillRun,
+            (false, true) => Before::HasEnded,
+        };
         let aptpl_at = win.aptpl_at;
         let retake = win.retake.clone();
         self.attentions = Attentions::default();
@@ -267,7 +274,7 @@ impl Persistent {
         let now = self.desk.now;
         let tenure = match retake {
             Some(retake) => self.retaken(key, retake, sent_at),
-            None => Tenure::begin(&mut self.desk, Some(key), sent_at, now, barrier),
+            None => Tenure::begin(&mut self.desk, Some(key), sent_at, now, before),
         };
         self.errand = super::Errand::default();
         self.wins = 0;

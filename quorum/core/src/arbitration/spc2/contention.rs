@@ -330,7 +330,10 @@ impl Spc2 {
             return;
         };
         contention.stage = Stage::Reserving;
-        self.desk.tell(Event::Taking { victim: None });
+        self.desk.tell(Event::Taking {
+            victim: None,
+            handed_over: false,
+        });
         self.ask(Verb::Spc2Reserve);
     }
 

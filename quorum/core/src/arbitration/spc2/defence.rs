@@ -34,6 +34,8 @@ pub(super) struct Owning {
     /// A RESERVE is out.
     in_round: bool,
     attentions: u32,
+    /// This host stood still during the round: another follows it.
+    again: bool,
     /// Something took the reservation away since the last clean round.
     exposed: bool,
     /// When it was told to give the disk back, if it was: after a clean round that was sent since.
@@ -46,6 +48,7 @@ impl Owning {
             tenure,
             in_round: false,
             attentions: 0,
+            again: false,
             exposed: false,
             give_back: None,
         }
@@ -84,6 +87,22 @@ impl Spc2 {
             self.start_round();
         } else {
             self.round_failed("not fed: whoever is served has gone silent");
+        }
+    }
+
+    /// This host stood still: what was proved before may not be true any more. A round that is due begins by itself.
+    pub(super) fn prove_again(&mut self) {
+        let fed_at = self.fed_at;
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        if self.desk.now >= owning.tenure.next_round_at() {
+            return;
+        }
+        if owning.in_round {
+            owning.again = true;
+        } else if Tenure::may_defend(&self.desk, fed_at) {
+            self.start_round();
         }
     }
 
@@ -135,6 +154,7 @@ impl Spc2 {
         };
         if usable {
             owning.in_round = true;
+            owning.again = false;
             owning.attentions = 0;
             self.ask(Verb::Spc2Reserve);
         } else {
@@ -187,7 +207,12 @@ impl Spc2 {
         let give_back = owning.give_back;
         owning.tenure.prove(&mut self.desk, sent_at, now);
         match give_back {
-            None => owning.tenure.settle_by_round(&mut self.desk, sent_at, None),
+            None => {
+                owning.tenure.settle_by_round(&mut self.desk, sent_at, None);
+                if owning.again {
+                    self.start_round();
+                }
+            }
             Some(since) if sent_at >= since => {
                 self.leave(After::Stop(Stopped::Released { confirmed: true }));
             }

@@ -128,10 +128,15 @@ impl Spc2 {
             } => self.on_answer(id, sent_at, exchange),
             Input::Fed => self.fed_at = self.desk.now,
             Input::Park => self.park(),
+            Input::Stalled => self.prove_again(),
             Input::Release => self.release(),
             Input::PathChanged { path, usable } => self.on_path_changed(path, usable),
             // There are no keys, no marks and no re-take after a power loss under SPC-2.
-            Input::Tick | Input::Serials { .. } | Input::Mark { .. } | Input::Epoch { .. } => {}
+            Input::Tick
+            | Input::Serials { .. }
+            | Input::Mark { .. }
+            | Input::Epoch { .. }
+            | Input::HandedOver => {}
         }
         self.run_timers();
     }

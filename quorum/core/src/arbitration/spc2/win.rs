@@ -14,7 +14,7 @@
 //! with it.
 
 use super::super::guards::Guard;
-use super::super::tenure::{Tenure, is_stale};
+use super::super::tenure::{Before, Tenure, is_stale};
 use super::super::{BarrierKind, Event};
 use super::defence::Owning;
 use super::{Answer, Errand, Instant, Phase, Spc2, Support, Verb, is_reset, normal};
@@ -161,11 +161,15 @@ impl Spc2 {
         let Phase::Win(win) = &self.phase else {
             return;
         };
-        let barrier = win.barrier != Some(BarrierKind::SettleOnly);
+        let before = if win.barrier == Some(BarrierKind::SettleOnly) {
+            Before::MayStillWrite
+        } else {
+            Before::MayStillRun
+        };
         let now = self.desk.now;
         // Whoever is served hears of its disk only now.
         self.fed_at = now;
-        let tenure = Tenure::begin(&mut self.desk, None, sent_at, now, barrier);
+        let tenure = Tenure::begin(&mut self.desk, None, sent_at, now, before);
         self.errand = Errand::default();
         self.phase = Phase::Owning(Owning::new(tenure));
     }
