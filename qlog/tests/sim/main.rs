@@ -2,6 +2,7 @@
 //!
 //! * [`disk`] is the fault model, [`oracle`] the judge, [`world`] the lives of owners from a seed;
 //! * [`crashes`]: worlds by the thousand, and a million crashes by command;
+//! * [`small`]: every crash of every small world;
 //! * [`sweeps`]: damage to every bit and sector of a small log;
 //! * [`guards`]: a [`history`] for each guard, on a [`tape`], that goes wrong when the guard is off;
 //! * [`regressions`]: what was once wrong;
@@ -15,6 +16,7 @@ mod history;
 mod oracle;
 mod regressions;
 mod rng;
+mod small;
 mod sweeps;
 mod tape;
 mod threads;
