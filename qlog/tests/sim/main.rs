@@ -14,6 +14,7 @@ mod disk;
 mod guards;
 mod history;
 mod oracle;
+mod overlay;
 mod regressions;
 mod rng;
 mod small;

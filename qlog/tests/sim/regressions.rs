@@ -162,29 +162,48 @@ fn a_late_write_hits_nothing_of_the_next_epoch_at_any_time() -> Verdict {
     Ok(())
 }
 
-/// Segments that are left behind have records, so that the chain knows them as used; and a seal begins none.
+/// Five segments: one with a record that is kept, two that the owner before may still be writing to, the first one of
+/// the present owner, which holds no record yet, and another. When the first one was left as it was, the ring came round
+/// to it while the superblock still named it.
 #[test]
-fn no_segment_is_begun_for_a_seal_or_left_empty() -> Verdict {
+fn a_first_segment_without_records_is_not_left() -> Verdict {
+    let five = Format {
+        segments: 5,
+        ..SCALED
+    };
+    let mut history = History::of(five, ON);
+    let log = history.owner(1)?;
+    append(&mut history, &log, b"covered")?;
+    append(&mut history, &log, b"kept")?;
+    let _idle = history.owner(2)?;
+    let log = history.owner(3)?;
+    history.checkpoint(&log, 1, 16).map_err(|e| told(&e))?; // The next record begins a segment, if it may.
+    loop {
+        match history.append(&log, &[1; 700]) {
+            Err(WriteError::Full { .. }) => return Ok(()),
+            other => other.map_err(|e| told(&e))?,
+        }
+        history.serves()?;
+    }
+}
+
+#[test]
+fn no_segment_is_begun_for_a_seal() -> Verdict {
     for size in (0..700).step_by(24) {
         let mut history = History::new(ON);
-        for node in 1..=4 {
-            let log = history.owner(node)?;
-            // Now a record would begin a segment, if this one had any.
-            let upto = history.oracle.submitted();
-            history.checkpoint(&log, upto, 16).map_err(|e| told(&e))?;
-            for number in 0..12_u8 {
-                match history.append(&log, &vec![number; size]) {
-                    Err(WriteError::Full { .. }) => break,
-                    other => other.map_err(|e| told(&e))?,
-                }
-                log.seal().map_err(|e| told(&e))?;
-                history.serves()?;
+        let log = history.owner(1)?;
+        for number in 0..20_u8 {
+            match history.append(&log, &vec![number; size]) {
+                Err(WriteError::Full { .. }) => break,
+                other => other.map_err(|e| told(&e))?,
             }
+            log.seal().map_err(|e| told(&e))?;
         }
+        history.serves()?;
         let begun = history.disk.writes_since(0);
-        let begun = begun.iter().filter(|(_, bytes)| bytes.starts_with(b"QSEG"));
+        let mut begun = begun.iter().filter(|(_, bytes)| bytes.starts_with(b"QSEG"));
         // The kind of a segment's first frame, which is behind 128 bytes of head: 2 is a seal.
-        assert!(begun.clone().all(|(_, bytes)| bytes[128 + 14] != 2));
+        assert!(begun.all(|(_, bytes)| bytes[128 + 14] != 2));
     }
     Ok(())
 }

@@ -4,13 +4,12 @@
 //! follows; everything else is served from a second copy, or is an error.
 
 use crate::oracle::{Found, Oracle, Tolerance};
+use crate::overlay::{Over, Overlay, Patch, SECTOR};
 use crate::rng::Rng;
-use crate::world::{claim_of, image};
+use crate::world::{Shared, claim_of, image};
 use qlog::storage::MemoryStorage;
 use qlog::{Format, Guards, Lsn, open};
 use std::sync::Arc;
-
-const SECTOR: usize = 64;
 
 fn format() -> Format {
     let mut format = Format {
@@ -72,8 +71,18 @@ fn small_log(end: End) -> (Vec<u8>, Oracle) {
 }
 
 /// What a damaged image must be: served, or an error.
-fn judge(image: Vec<u8>, oracle: &Oracle, tolerance: Tolerance) -> Result<bool, String> {
-    let storage = Arc::new(MemoryStorage::from_image(image, 256));
+fn judge(
+    image: &Arc<Vec<u8>>,
+    damage: Patch,
+    oracle: &Oracle,
+    tolerance: Tolerance,
+) -> Result<bool, String> {
+    let over = Over {
+        patches: vec![damage],
+        flushed: 1,
+        ..Over::default()
+    };
+    let storage = Overlay::new(image, 256, over, &Shared::default());
     match Found::open(Arc::clone(&storage), Guards::ALL_ON) {
         Err(_) => Ok(false),
         Ok((found, opened)) => {
@@ -97,22 +106,30 @@ const ENDS: [End; 3] = [End::Open, End::Sealed, End::Closed];
 
 #[test]
 fn every_flipped_bit_is_mended_or_told() {
+    let layout = format().layout().unwrap();
+    let ends = layout.scratch()..layout.superblock(0, 0, 1);
+    let is_superblock = |offset: usize| !ends.contains(&(offset as u64));
     for end in ENDS {
         let (image, oracle) = small_log(end);
+        let image = Arc::new(image);
         let mut refused = 0;
         for bit in 0..image.len() * 8 {
             let sector = &image[bit / 8 / SECTOR * SECTOR..][..SECTOR];
             let step = match end {
                 _ if sector.iter().all(|byte| *byte == 0) => 512, // It was never written.
+                // Every bit of a superblock makes the whole copy void; a test of its own sees to that.
+                _ if is_superblock(bit / 8) => 29,
                 End::Open => 1,
                 End::Sealed | End::Closed => 7,
             };
             if bit % step != 0 {
                 continue;
             }
-            let mut damaged = image.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            match judge(damaged, &oracle, Tolerance::Nothing) {
+            let flipped = Patch {
+                offset: bit / 8,
+                bytes: [image[bit / 8] ^ (1 << (bit % 8))].into(),
+            };
+            match judge(&image, flipped, &oracle, Tolerance::Nothing) {
                 Ok(served) => refused += u32::from(!served),
                 Err(why) => panic!("{end:?}, bit {} of byte {}: {why}", bit % 8, bit / 8),
             }
@@ -129,16 +146,18 @@ fn every_sector_zeroed_or_garbled_costs_the_last_frame_at_most() {
     let mut rng = Rng::new(5);
     for end in ENDS {
         let (image, oracle) = small_log(end);
+        let image = Arc::new(image);
         for at in (0..image.len()).step_by(SECTOR) {
             for zero in [true, false] {
-                let mut damaged = image.clone();
-                let sector = &mut damaged[at..][..SECTOR];
-                if zero {
-                    sector.fill(0);
-                } else {
-                    rng.fill(sector);
+                let mut sector = [0; SECTOR];
+                if !zero {
+                    rng.fill(&mut sector);
                 }
-                if let Err(why) = judge(damaged, &oracle, Tolerance::LastFrame) {
+                let damage = Patch {
+                    offset: at,
+                    bytes: sector.into(),
+                };
+                if let Err(why) = judge(&image, damage, &oracle, Tolerance::LastFrame) {
                     panic!("{end:?}, sector at {at}, zeroed {zero}: {why}");
                 }
             }

@@ -6,8 +6,7 @@
 //! Of a superblock copy, which is 64 sectors, four cases can be told apart: none of it, all of it, and a part with or
 //! without its first sector; a part is never whole, for its sums cover every byte.
 
-use super::SECTOR;
-use super::disk::{Over, Patch, read};
+use crate::overlay::{Over, Patch, SECTOR, read};
 use crate::rng::Rng;
 use std::ops::Range;
 

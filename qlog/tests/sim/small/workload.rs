@@ -1,8 +1,8 @@
 //! What owners do in a small world.
 
-use super::disk::{Over, Overlay};
 use crate::history::{SCALED, sized};
 use crate::oracle::{Found, Oracle};
+use crate::overlay::{Over, Overlay};
 use crate::world::{Shared, claim_of, image, lock};
 use qlog::{Format, Guards, Log, Lsn, WriteError};
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! A disk for many short runs from one image: what was written lies over the image, sector by sector, and every flush
 //! is a moment at which a crash can be looked at.
 
-use super::SECTOR;
 use crate::oracle::Oracle;
 use crate::world::{Shared, lock};
 use qlog::Storage;
@@ -9,33 +8,36 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// What a crash keeps or loses as a whole.
+pub(crate) const SECTOR: usize = 64;
+
 /// Bytes that were written, or arrived.
 #[derive(Clone, Debug)]
-pub(super) struct Patch {
-    pub(super) offset: usize,
-    pub(super) bytes: Arc<[u8]>,
+pub(crate) struct Patch {
+    pub(crate) offset: usize,
+    pub(crate) bytes: Arc<[u8]>,
 }
 
 /// What lies over the image when a run begins.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Over {
-    pub(super) patches: Vec<Patch>,
+pub(crate) struct Over {
+    pub(crate) patches: Vec<Patch>,
     /// How many of them a flush has kept.
-    pub(super) flushed: usize,
+    pub(crate) flushed: usize,
     /// Sectors that cannot be read.
-    pub(super) broken: BTreeSet<usize>,
+    pub(crate) broken: BTreeSet<usize>,
 }
 
 /// A flush with something to keep: just before it, every write since the last one may be there or not.
 #[derive(Clone, Debug)]
-pub(super) struct Moment {
-    pub(super) flushed: usize,
-    pub(super) upto: usize,
+pub(crate) struct Moment {
+    pub(crate) flushed: usize,
+    pub(crate) upto: usize,
     /// What is known by then.
-    pub(super) oracle: Oracle,
+    pub(crate) oracle: Oracle,
 }
 
-pub(super) struct Overlay {
+pub(crate) struct Overlay {
     base: Arc<Vec<u8>>,
     block: u32,
     oracle: Shared,
@@ -54,7 +56,7 @@ impl std::fmt::Debug for Overlay {
 }
 
 impl Overlay {
-    pub(super) fn new(base: &Arc<Vec<u8>>, block: u32, over: Over, oracle: &Shared) -> Arc<Self> {
+    pub(crate) fn new(base: &Arc<Vec<u8>>, block: u32, over: Over, oracle: &Shared) -> Arc<Self> {
         let core = Core {
             over,
             moments: Vec::new(),
@@ -71,17 +73,17 @@ impl Overlay {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn over(&self) -> Over {
+    pub(crate) fn over(&self) -> Over {
         self.lock().over.clone()
     }
 
-    pub(super) fn moments(&self) -> Vec<Moment> {
+    pub(crate) fn moments(&self) -> Vec<Moment> {
         self.lock().moments.clone()
     }
 }
 
 /// These bytes of an image with something over it.
-pub(super) fn read(base: &[u8], patches: &[Patch], offset: usize, buffer: &mut [u8]) {
+pub(crate) fn read(base: &[u8], patches: &[Patch], offset: usize, buffer: &mut [u8]) {
     buffer.copy_from_slice(&base[offset..][..buffer.len()]);
     let end = offset + buffer.len();
     for patch in patches {
