@@ -1,7 +1,7 @@
 //! The conditions that keep the log's promises, each a named place in the code.
 //!
-//! All are on. A test lists them, switches each off and demands that another test notices, so that none is
-//! there for show.
+//! All are on. For each, `tests/sim/guards` names a history that goes well with it and wrong without it, so that none
+//! is there for show.
 
 macro_rules! guards {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -19,13 +19,14 @@ macro_rules! guards {
 }
 
 guards! {
-    /// The offset is part of every checksum: a block written to the wrong place cannot verify.
+    /// The offset is part of every checksum: a superblock that is found elsewhere, as a partition's is at the end of the
+    /// whole disk, cannot verify.
     SeedOfPlace,
-    /// The generation is part of every checksum: a frame of an earlier lap cannot verify.
+    /// The generation is part of every checksum and header: a frame of an earlier lap cannot verify.
     SeedOfLap,
     /// The log's id is part of every checksum: a frame of another log cannot verify.
     SeedOfLog,
-    /// A frame names the sum of the one before it.
+    /// A frame names the sum of the one before it: an owner that was set back does not go on with what it wrote before.
     Chain,
     /// A valid later frame proves that what is missing before it had been flushed.
     LookAhead,
