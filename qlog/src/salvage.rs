@@ -6,8 +6,9 @@ use crate::ids::Lsn;
 use crate::inspect::{self, Which};
 use crate::layout::Format;
 use crate::log::create_from;
-use crate::recover::{Entry, Replay, open, roots};
+use crate::recover::{Entry, Replay, open, replay_from_any_checkpoint, roots};
 use crate::storage::Storage;
+use crate::superblock::Superblock;
 
 /// What was copied.
 #[derive(Debug)]
@@ -22,6 +23,9 @@ pub struct Salvaged {
     pub objects: Vec<String>,
     /// Named objects that are damaged, and were not.
     pub lost_objects: Vec<String>,
+    /// The newest list of objects is damaged and the one before served: what was copied may be older than the last that
+    /// was stored, and newer names are lost.
+    pub older_objects: bool,
     /// Why the log did not open; none when it was whole.
     pub damage: Option<OpenError>,
 }
@@ -65,6 +69,34 @@ impl Replay for Prefix {
     }
 }
 
+/// What is good before the first damage, and the damage.
+///
+/// When opening refuses the checkpoint, because both are damaged or because the older catalogue could not serve for an
+/// object, the newest checkpoint that is whole serves here. Without any, nothing is copied: the records are changes of a
+/// state that nobody has.
+fn read<S: Storage>(
+    from: &S,
+    superblock: &Superblock,
+) -> Result<(Prefix, Option<OpenError>), OpenError> {
+    let mut prefix = Prefix::default();
+    let damage = match open(Ref(from), &mut prefix) {
+        Ok(_whole) => return Ok((prefix, None)),
+        Err(damage @ OpenError::Corrupt(_)) => damage,
+        Err(error) => return Err(error),
+    };
+    if prefix.checkpoint.is_some() || prefix.first.is_some() {
+        return Ok((prefix, Some(damage)));
+    }
+    match replay_from_any_checkpoint(from, superblock, &mut prefix) {
+        Ok(true) => Ok((prefix, Some(damage))),
+        // With neither a checkpoint nor a record there is nothing to go on from, and not even a number.
+        Ok(false) => Err(damage),
+        // The records behind it are damaged as well: that says where they end.
+        Err(records @ OpenError::Corrupt(_)) => Ok((prefix, Some(records))),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads the checkpoint of `from`, its records up to the first damage and its named objects, and writes them to a new
 /// log in `to`, under the same numbers; `progress` is told how many bytes of it are prepared.
 ///
@@ -76,34 +108,31 @@ pub fn salvage<S: Storage, T: Storage>(
     format: Format,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Salvaged, SalvageError> {
-    let mut prefix = Prefix::default();
-    let cluster = roots::newest(from, crate::Guards::ALL_ON, &mut Vec::new())
-        .map_err(SalvageError::Source)?
-        .cluster;
-    let damage = match open(Ref(from), &mut prefix) {
-        Ok(_whole) => None,
-        // With neither a checkpoint nor a record there is nothing to go on from, and not even a number.
-        Err(damage @ OpenError::Corrupt(_))
-            if prefix.checkpoint.is_some() || prefix.first.is_some() =>
-        {
-            Some(damage)
-        }
-        Err(error) => return Err(SalvageError::Source(error)),
-    };
+    let superblock = roots::newest(from, crate::Guards::ALL_ON, &mut Vec::new())
+        .map_err(SalvageError::Source)?;
+    let (prefix, damage) = read(from, &superblock).map_err(SalvageError::Source)?;
     let first = prefix.first.unwrap_or(
         prefix
             .checkpoint
             .as_ref()
             .map_or(Lsn(1), |(upto, _)| upto.next()),
     );
-    create_from(&to, format, cluster, first, crate::Guards::ALL_ON, progress)?;
+    create_from(
+        &to,
+        format,
+        superblock.cluster,
+        first,
+        crate::Guards::ALL_ON,
+        progress,
+    )?;
     let new = open(to, &mut ()).map_err(SalvageError::Open)?;
     let log = new.claim(Claim::new(Owner::default(), Fencing::Unfenced))?;
     if let Some((_, state)) = &prefix.checkpoint {
         log.checkpoint(Lsn(first.0 - 1), state)?;
     }
     let (mut objects, mut lost_objects) = (Vec::new(), Vec::new());
-    for name in inspect::object_names(from) {
+    let inspect::Names { names, are_older } = inspect::object_names(from);
+    for name in names {
         match inspect::extract(from, Which::Object(&name)) {
             Ok(Some((_, bytes))) => {
                 log.put_object(&name, &bytes)?;
@@ -128,6 +157,7 @@ pub fn salvage<S: Storage, T: Storage>(
         last: Lsn(first.0 - 1 + records),
         objects,
         lost_objects,
+        older_objects: are_older,
         damage,
     })
 }

@@ -20,6 +20,11 @@ Copies the checkpoint, the records up to the first damage, and the objects that 
 is behind the first damage is not copied, for nobody can say what it would mean without what is missing;
 `qctl log dump` shows it. The new log has an id and an epoch of its own, and is closed.
 
+The checkpoint is the newest that is whole, also where opening would refuse it: the older of two when the newest is damaged,
+and the one that the catalogue before names when the newest catalogue is lost; objects that come from that one may be
+older than the last that were stored, which is told. Without any whole checkpoint, and with records cut off that one
+covered, nothing is copied: what is left are changes of a state that nobody has.
+
 Whether the cluster may go on from a log that has lost acknowledged records is for people to decide.
 
 Examples:
@@ -116,6 +121,7 @@ impl Report for Rescued {
             "last_lsn": view::lsn(salvaged.last),
             "objects": salvaged.objects,
             "lost_objects": salvaged.lost_objects,
+            "older_objects": salvaged.older_objects,
             "damage": view::refusal_json(salvaged.damage.as_ref()),
             "audit": self.audit.summary(),
         })
@@ -142,6 +148,12 @@ impl Report for Rescued {
         }
         for name in &salvaged.lost_objects {
             writeln!(page, "{WARN}lost{WARN:#}        object {name} is damaged")?;
+        }
+        if salvaged.older_objects {
+            writeln!(
+                page,
+                "{WARN}older{WARN:#}       the newest list of objects is damaged: what was copied is of the one before"
+            )?;
         }
         match &salvaged.damage {
             Some(damage) => writeln!(page, "{WARN}left out{WARN:#}    {damage}"),

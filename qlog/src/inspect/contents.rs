@@ -86,16 +86,27 @@ impl Chunks {
     }
 }
 
-/// The names of the stored objects, as far as they can be read.
-pub(crate) fn object_names<S: Storage>(storage: &S) -> Vec<String> {
-    let Ok((_, list)) = newest_list(storage) else {
-        return Vec::new();
-    };
-    list.map_or_else(Vec::new, |list| list.objects.into_keys().collect())
+/// The names of the stored objects, and how old the list is.
+#[derive(Default)]
+pub(crate) struct Names {
+    pub(crate) names: Vec<String>,
+    /// The list that says what has changed since cannot be read: an object may be older than its owner knows.
+    pub(crate) are_older: bool,
 }
 
-/// The newest catalogue that can be read, none when none was ever written.
-fn newest_list<S: Storage>(storage: &S) -> Result<(Frame, Option<List>), OpenError> {
+/// The names of the stored objects, as far as they can be read.
+pub(crate) fn object_names<S: Storage>(storage: &S) -> Names {
+    let Ok((_, Some(list), are_older)) = newest_list(storage) else {
+        return Names::default();
+    };
+    Names {
+        names: list.objects.into_keys().collect(),
+        are_older,
+    }
+}
+
+/// The newest catalogue that can be read, none when none was ever written; and whether an object was changed since.
+fn newest_list<S: Storage>(storage: &S) -> Result<(Frame, Option<List>, bool), OpenError> {
     let superblock = roots::newest(storage, Guards::ALL_ON, &mut Vec::new())?;
     let layout = superblock
         .format
@@ -107,14 +118,18 @@ fn newest_list<S: Storage>(storage: &S) -> Result<(Frame, Option<List>), OpenErr
         guards: Guards::ALL_ON,
     };
     let [Some(newest), previous] = superblock.catalogues else {
-        return Ok((shared, None));
+        return Ok((shared, None, false));
     };
-    let list = read_catalogue(storage, &shared, newest).or_else(|error| {
-        previous.map_or(Err(error), |previous| {
-            read_catalogue(storage, &shared, previous)
-        })
-    })?;
-    Ok((shared, Some(list)))
+    let error = match read_catalogue(storage, &shared, newest) {
+        Ok(list) => return Ok((shared, Some(list), false)),
+        Err(error) => error,
+    };
+    let Some(previous) = previous else {
+        return Err(error);
+    };
+    let list = read_catalogue(storage, &shared, previous)?;
+    let are_older = previous.number < superblock.objects;
+    Ok((shared, Some(list), are_older))
 }
 
 /// Which bytes beside the log are wanted.
@@ -137,7 +152,7 @@ pub fn extract<S: Storage>(
     storage: &S,
     which: Which<'_>,
 ) -> Result<Option<(Lsn, Vec<u8>)>, OpenError> {
-    let (shared, Some(list)) = newest_list(storage)? else {
+    let (shared, Some(list), _) = newest_list(storage)? else {
         return Ok(None);
     };
     let object = match which {

@@ -24,8 +24,8 @@ mod segments;
 mod superblocks;
 mod watched;
 
-pub(crate) use contents::object_names;
 pub use contents::{Catalogue, Chunks, Content, Which, extract};
+pub(crate) use contents::{Names, object_names};
 pub use dump::{Dump, Item, dump};
 pub use health::{Health, Part};
 pub use segments::{EpochStarted, Role, Segment, Shadow};
@@ -86,7 +86,7 @@ pub struct Description {
     pub checkpoint: Option<Lsn>,
     /// The first record that is kept for the checkpoint before.
     pub kept_from: Option<Lsn>,
-    /// The segments of the ring.
+    /// The segments of the ring; none when the region was cut off.
     pub segments: Vec<Segment>,
     /// The four catalogues.
     pub catalogues: Vec<Catalogue>,
@@ -124,7 +124,12 @@ pub fn inspect<S: Storage>(storage: &S, progress: Progress<'_>) -> Inspection {
                 + u64::from(format.chunk_bytes) * u64::from(format.chunks) / 4,
         );
         let contents = contents::look(&storage, &shared, superblock);
-        let segments = segments::look(&storage, &shared, superblock, &contents);
+        // A region that was cut off has no segments to look at: what it says of its size is nothing to go by.
+        let segments = if storage.region_bytes() < format.region_bytes {
+            Vec::new()
+        } else {
+            segments::look(&storage, &shared, superblock, &contents)
+        };
         inspection.log = Some(Description {
             id: superblock.id,
             format,

@@ -297,6 +297,24 @@ pub fn open_with<S: Storage>(
     })
 }
 
+/// For a rescue, when [`open`] refuses the checkpoint: replays from the newest one that is whole. False when none is.
+///
+/// # Errors
+/// [`OpenError`]; here `replay` was told what is good before the damage.
+pub(crate) fn replay_from_any_checkpoint<S: Storage>(
+    storage: &S,
+    superblock: &Superblock,
+    replay: &mut dyn Replay,
+) -> Result<bool, OpenError> {
+    let shared = Frame::of(superblock, Guards::ALL_ON);
+    let Some((upto, bytes)) = state::newest_whole(storage, &shared, superblock) else {
+        return Ok(false);
+    };
+    replay.checkpoint(upto, &bytes);
+    chain::walk(storage, &shared, superblock, upto, replay, &mut Vec::new())?;
+    Ok(true)
+}
+
 impl<S> Recovered<S> {
     /// The record that comes next.
     #[must_use]

@@ -102,6 +102,25 @@ fn from_catalogue<S: Storage>(
     Err(error)
 }
 
+/// For a rescue: the newest checkpoint that is whole, in whichever of the two catalogues, whatever became of the objects.
+/// The records that the log keeps go on from any of them.
+pub(crate) fn newest_whole<S: Storage>(
+    storage: &S,
+    shared: &Frame,
+    superblock: &Superblock,
+) -> Option<State> {
+    let references = superblock.catalogues.iter().flatten();
+    let catalogues = references.filter_map(|it| read_catalogue(storage, shared, *it).ok());
+    let mut checkpoints: Vec<Object> = catalogues
+        .flat_map(|catalogue| catalogue.state.into_iter().chain(catalogue.previous))
+        .collect();
+    checkpoints.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.lsn));
+    checkpoints.iter().find_map(|checkpoint| {
+        let bytes = read_object(storage, shared, checkpoint, "a checkpoint").ok()?;
+        Some((checkpoint.lsn, bytes))
+    })
+}
+
 /// A catalogue, if its sums are those of the reference.
 pub(crate) fn read_catalogue<S: Storage>(
     storage: &S,

@@ -1,0 +1,144 @@
+//! What a rescue keeps of a log that does not open.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use qlog::inspect::inspect;
+use qlog::storage::MemoryStorage;
+use qlog::{
+    Claim, Cluster, Entry, Fencing, Format, Log, Lsn, OpenError, Owner, Replay, SalvageError,
+    Salvaged, create, open, salvage,
+};
+use std::ops::Range;
+use std::sync::Arc;
+
+const REGION: usize = 1 << 20;
+
+fn format() -> Format {
+    Format::for_region(REGION as u64, 4096).unwrap()
+}
+
+#[derive(Default, Debug, PartialEq)]
+struct Seen {
+    checkpoint: Option<(u64, Vec<u8>)>,
+    records: Vec<u64>,
+}
+
+impl Replay for Seen {
+    fn checkpoint(&mut self, upto: Lsn, state: &[u8]) {
+        self.checkpoint = Some((upto.0, state.to_vec()));
+    }
+
+    fn record(&mut self, entry: Entry<'_>) {
+        self.records.push(entry.lsn.0);
+    }
+}
+
+/// Records 1 to 30, checkpoints up to 10 and up to 20, then what `last` does.
+fn region(last: impl FnOnce(&Log<Arc<MemoryStorage>>)) -> Arc<MemoryStorage> {
+    let storage = Arc::new(MemoryStorage::new(REGION, 4096));
+    create(&storage, format(), Cluster::default(), &mut |_| {}).unwrap();
+    let found = open(Arc::clone(&storage), &mut ()).unwrap();
+    let claim = Claim::new(Owner::default(), Fencing::Unfenced);
+    let log = found.claim(claim).unwrap();
+    for upto in [10, 20, 30] {
+        for number in upto - 9..=upto {
+            log.append_durable(&[number; 50]).unwrap();
+        }
+        if upto < 30 {
+            log.checkpoint(Lsn(u64::from(upto)), &[upto; 300]).unwrap();
+        }
+    }
+    last(&log);
+    storage
+}
+
+/// Where parts of these names are.
+fn places(storage: &MemoryStorage, wanted: impl Fn(&str) -> bool) -> Vec<Range<u64>> {
+    let parts = inspect(storage, &mut |_, _| {}).parts();
+    let found: Vec<_> = parts
+        .into_iter()
+        .filter(|part| wanted(&part.name))
+        .map(|part| part.range)
+        .collect();
+    assert!(!found.is_empty());
+    found
+}
+
+fn newest_catalogue(storage: &MemoryStorage) -> Range<u64> {
+    let log = inspect(storage, &mut |_, _| {}).log.unwrap();
+    let newest = log.catalogues.iter().find(|catalogue| catalogue.newest);
+    let at = newest.unwrap().offset;
+    at..at + 16
+}
+
+fn damage(storage: &MemoryStorage, ranges: &[Range<u64>]) {
+    storage.alter(|bytes| {
+        for range in ranges {
+            let at = usize::try_from(range.start).unwrap();
+            bytes[at..at + 2].iter_mut().for_each(|byte| *byte = !*byte);
+        }
+    });
+}
+
+fn refused(storage: &Arc<MemoryStorage>) -> bool {
+    matches!(
+        open(Arc::clone(storage), &mut ()),
+        Err(OpenError::Corrupt(_))
+    )
+}
+
+/// The rescue, and what the new log holds.
+fn rescue(storage: &MemoryStorage) -> (Salvaged, Seen) {
+    let new = Arc::new(MemoryStorage::new(REGION, 4096));
+    let salvaged = salvage(storage, Arc::clone(&new), format(), &mut |_| {}).unwrap();
+    let mut seen = Seen::default();
+    open(new, &mut seen).unwrap();
+    (salvaged, seen)
+}
+
+#[test]
+fn the_older_catalogue_serves_where_opening_refuses_it_for_an_object() {
+    let storage = region(|log| {
+        log.put_object("disk", b"older").unwrap();
+        log.put_object("disk", b"newer").unwrap();
+    });
+    damage(&storage, &[newest_catalogue(&storage)]);
+    assert!(refused(&storage));
+    let (salvaged, seen) = rescue(&storage);
+    assert_eq!(salvaged.checkpoint, Some(Lsn(20)));
+    assert!(salvaged.damage.is_some() && salvaged.older_objects);
+    assert_eq!(salvaged.objects, ["disk"]);
+    let expected = Seen {
+        checkpoint: Some((20, vec![20; 300])),
+        records: (21..=30).collect(),
+    };
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn the_older_checkpoint_serves_when_the_catalogue_and_the_newest_are_damaged() {
+    let storage = region(|log| log.put_object("disk", b"an object").unwrap());
+    let newest = places(&storage, |name| name == "checkpoint");
+    damage(&storage, &[newest_catalogue(&storage)]);
+    damage(&storage, &newest);
+    assert!(refused(&storage));
+    let (salvaged, seen) = rescue(&storage);
+    assert_eq!(salvaged.checkpoint, Some(Lsn(10)));
+    assert_eq!(seen.checkpoint, Some((10, vec![10; 300])));
+    assert_eq!(seen.records, (11..=30).collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_is_copied_when_no_checkpoint_is_whole_and_records_are_gone_with_them() {
+    let storage = region(|_| {});
+    damage(
+        &storage,
+        &places(&storage, |name| name.contains("checkpoint")),
+    );
+    assert!(refused(&storage));
+    let new = MemoryStorage::new(REGION, 4096);
+    let error = salvage(&*storage, new, format(), &mut |_| {}).unwrap_err();
+    assert!(
+        matches!(error, SalvageError::Source(OpenError::Corrupt(_))),
+        "{error}"
+    );
+}
