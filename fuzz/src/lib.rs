@@ -1,5 +1,6 @@
 //! The bodies of the fuzz targets: one for each file of [`scsi::wire`], the state image of
-//! [`scsi::logical_unit`], what a network peer may send ([`scsi::iscsi`]), and the schedules of [`scsi::device::schedule`].
+//! [`scsi::logical_unit`], what a network peer may send ([`scsi::iscsi`]), the schedules of [`scsi::device::schedule`], and
+//! the regions of [`qlog`].
 //!
 //! A body takes any bytes, parses them, and holds the parser to its word: it must not panic, must not
 //! bring back more than arrived, and what it accepted must be emitted to bytes that parse to the same
@@ -13,12 +14,14 @@
 //! [`TARGETS`] is the one list; a test holds the manifest, `fuzz_targets/` and `corpus/` to it.
 
 mod iscsi;
+mod log_image;
 mod logical_unit;
 mod mutate;
 mod schedule;
 mod wire;
 
 pub use iscsi::{iscsi_pdu, iscsi_target, iscsi_text};
+pub use log_image::{Picture, Rights, log_image};
 pub use logical_unit::logical_unit;
 pub use mutate::mutations;
 pub use schedule::schedule;
@@ -44,6 +47,7 @@ targets! {
     iscsi_pdu,
     iscsi_target,
     iscsi_text,
+    log_image,
     logical_unit,
     luns,
     mode,

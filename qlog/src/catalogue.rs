@@ -7,7 +7,7 @@
 use crate::ids::Lsn;
 use crate::layout::{Layout, MAX_OBJECTS};
 use crate::sum::Sums;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const NAME_BYTES_MAX: usize = 64;
 /// The first number is the format of this list.
@@ -79,6 +79,9 @@ impl Catalogue {
             return None;
         }
         let (number, kept_from) = (input.u64()?, Lsn(input.u64()?));
+        if !Lsn(number).is_possible() || !kept_from.is_possible() {
+            return None;
+        }
         let mut state = || match input.u8()? {
             0 => Some(None),
             1 => Some(Some(input.object(layout)?)),
@@ -95,13 +98,23 @@ impl Catalogue {
             let name = String::from_utf8(input.take(length)?.to_vec()).ok()?;
             objects.insert(name, input.object(layout)?);
         }
-        (input.0.is_empty() && objects.len() == count).then_some(Self {
+        let catalogue = Self {
             number,
             kept_from,
             state,
             previous,
             objects,
-        })
+        };
+        let is_possible = input.0.is_empty()
+            && catalogue.objects.len() == count
+            && catalogue.has_each_chunk_once();
+        is_possible.then_some(catalogue)
+    }
+
+    /// Whoever reads everything in it reads no more than the chunks hold.
+    fn has_each_chunk_once(&self) -> bool {
+        let mut seen = BTreeSet::new();
+        self.chunks().all(|index| seen.insert(index))
     }
 }
 
@@ -149,7 +162,7 @@ impl<'a> Input<'a> {
     fn object(&mut self, layout: &Layout) -> Option<Object> {
         let lsn = Lsn(self.u64()?);
         let bytes = self.u32()?;
-        if bytes > layout.max_object_bytes() {
+        if bytes > layout.max_object_bytes() || !lsn.is_possible() {
             return None;
         }
         let count = bytes.div_ceil(layout.format().chunk_bytes);
@@ -171,13 +184,15 @@ impl<'a> Input<'a> {
 mod tests {
     use super::*;
     use crate::layout::Format;
+    use crate::words::small;
     use proptest::prelude::*;
 
     fn layout() -> Layout {
         Format::for_region(4 << 20, 4096).unwrap().layout().unwrap()
     }
 
-    fn object(lsn: u64, bytes: u32) -> Object {
+    /// An object of this size from the chunk `first` on.
+    fn object(lsn: u64, bytes: u32, first: u32) -> Object {
         let count = bytes.div_ceil(layout().format().chunk_bytes);
         let chunk = |index| Chunk {
             index,
@@ -189,7 +204,7 @@ mod tests {
         Object {
             lsn: Lsn(lsn),
             bytes,
-            chunks: (0..count).map(chunk).collect(),
+            chunks: (first..first + count).map(chunk).collect(),
         }
     }
 
@@ -197,15 +212,17 @@ mod tests {
     fn comes_back_as_it_was_written() {
         let mut catalogue = Catalogue {
             number: 9,
-            state: Some(object(7, 50_000)),
+            state: Some(object(7, 50_000, 0)),
             ..Catalogue::default()
         };
         assert_eq!(
             Catalogue::parse(&catalogue.emit(), &layout()),
             Some(catalogue.clone())
         );
-        catalogue.previous = Some(object(3, 0));
-        catalogue.objects.insert("disk-1".into(), object(5, 20_000));
+        catalogue.previous = Some(object(3, 0, 0));
+        catalogue
+            .objects
+            .insert("disk-1".into(), object(5, 20_000, 9));
         assert_eq!(
             Catalogue::parse(&catalogue.emit(), &layout()),
             Some(catalogue)
@@ -213,26 +230,42 @@ mod tests {
     }
 
     #[test]
+    fn one_that_has_a_chunk_twice_is_nothing() {
+        let catalogue = Catalogue {
+            state: Some(object(7, 50_000, 0)),
+            previous: Some(object(3, 50_000, 2)),
+            ..Catalogue::default()
+        };
+        assert_eq!(Catalogue::parse(&catalogue.emit(), &layout()), None);
+    }
+
+    #[test]
     fn the_fullest_one_fits_its_place() {
         let layout = Format::for_region(1 << 30, 4096).unwrap().layout().unwrap();
         let largest = layout.max_object_bytes();
         let chunks = largest.div_ceil(layout.format().chunk_bytes);
-        let chunk = Chunk {
-            index: 0,
-            sums: Sums::default(),
-        };
-        let object = Object {
+        // As many chunks as there can be, in one object after the other.
+        let mut indexes = 0..layout.format().chunks;
+        let mut object = || Object {
             lsn: Lsn(1),
-            bytes: largest,
-            chunks: vec![chunk; chunks as usize],
+            bytes: largest.min(small(indexes.len()) * layout.format().chunk_bytes),
+            chunks: indexes
+                .by_ref()
+                .take(chunks as usize)
+                .map(|index| Chunk {
+                    index,
+                    sums: Sums::default(),
+                })
+                .collect(),
         };
-        let named = |number: usize| (format!("{number:064}"), object.clone());
         let catalogue = Catalogue {
             number: 1,
             kept_from: Lsn(1),
-            state: Some(object.clone()),
-            previous: Some(object.clone()),
-            objects: (0..MAX_OBJECTS).map(named).collect(),
+            state: Some(object()),
+            previous: Some(object()),
+            objects: (0..MAX_OBJECTS)
+                .map(|number| (format!("{number:064}"), object()))
+                .collect(),
         };
         let bytes = catalogue.emit();
         assert!(
@@ -251,7 +284,7 @@ mod tests {
 
         #[test]
         fn a_cut_one_is_nothing(at in 0_usize..60) {
-            let catalogue = Catalogue { number: 9, state: Some(object(7, 50_000)), ..Catalogue::default() };
+            let catalogue = Catalogue { number: 9, state: Some(object(7, 50_000, 0)), ..Catalogue::default() };
             prop_assert_eq!(Catalogue::parse(&catalogue.emit()[..at], &layout()), None);
         }
     }

@@ -131,7 +131,8 @@ impl Header {
             sum: raw.sum.get(),
         };
         let sane = header.body_bytes as usize <= MAX_BODY_BYTES
-            && header.first_lsn.0 < u64::MAX / 2
+            && header.first_lsn.is_possible()
+            && header.first_lsn > Lsn(0)
             && header.number < u32::MAX;
         sane.then_some(header)
     }

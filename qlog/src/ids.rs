@@ -18,6 +18,12 @@ macro_rules! number {
                 assert!(self.0 < u64::MAX, "a number of a log ran out");
                 Self(self.0 + 1)
             }
+
+            /// Far below the end of the numbers, so that whoever counts on from it does not get there. What is read from
+            /// a disk is asked.
+            pub(crate) const fn is_possible(self) -> bool {
+                self.0 <= u64::MAX / 4
+            }
         }
 
         impl fmt::Display for $name {

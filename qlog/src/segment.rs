@@ -68,7 +68,7 @@ impl Head {
     pub(crate) fn parse(bytes: &[u8], seed: Seed, mend: bool) -> Option<Self> {
         let bytes: [u8; HEAD_BYTES] = verified(bytes, seed, HEAD_MAGIC, mend)?;
         let raw: HeadBytes = pod_read_unaligned(&bytes);
-        Some(Self {
+        let head = Self {
             generation: Generation(raw.generation.get()),
             epoch: Epoch(raw.epoch.get()),
             incarnation: raw.incarnation.get(),
@@ -77,7 +77,12 @@ impl Head {
             previous_end: raw.previous_end.get(),
             previous_sum: raw.previous_sum.get(),
             sum: raw.sum.get(),
-        })
+        };
+        let possible = head.generation.is_possible()
+            && head.epoch.is_possible()
+            && head.first_lsn.is_possible()
+            && head.first_lsn > Lsn(0);
+        possible.then_some(head)
     }
 
     /// The generation that the bytes claim, before anything is verified: it is part of the seed.

@@ -286,7 +286,7 @@ impl Bytes {
         let flags = self.flags.get();
         let name = self.name.get(..usize::from(self.name_bytes.get()))?;
         let [newest, previous] = self.catalogues;
-        Some(Superblock {
+        let superblock = Superblock {
             id: LogId(self.id),
             format,
             cluster: Cluster {
@@ -316,11 +316,37 @@ impl Bytes {
             catalogues: [newest.value()?, previous.value()?],
             clean: (flags & CLEAN != 0).then(|| self.clean.value()),
             parked: flags & PARKED != 0,
-        })
+        };
+        superblock.is_possible().then_some(superblock)
+    }
+}
+
+impl Superblock {
+    /// Could an owner have said this? Only what those who read on rely on.
+    fn is_possible(&self) -> bool {
+        let mut extents = self.sealed.iter().chain(&self.clean);
+        let catalogues = self.catalogues.iter().flatten();
+        let mut counted = catalogues
+            .map(|it| it.number)
+            .chain([self.number, self.objects]);
+        self.epoch.is_possible()
+            && self.start.is_possible()
+            && self.start_lsn.is_possible()
+            && self.start_lsn > Lsn(0)
+            && extents.all(|extent| extent.is_possible(self.format.segment_bytes))
+            && counted.all(|number| Lsn(number).is_possible())
     }
 }
 
 impl Extent {
+    fn is_possible(&self, segment: u64) -> bool {
+        self.generation.is_possible()
+            && self.epoch.is_possible()
+            && self.end_lsn.is_possible()
+            && (Lsn(1)..=self.end_lsn).contains(&self.first_lsn)
+            && u64::from(self.end) <= segment
+    }
+
     fn to_bytes(self) -> ExtentBytes {
         ExtentBytes {
             generation: Le64::new(self.generation.0),

@@ -114,8 +114,10 @@ impl<S: Storage> Recovered<S> {
         }
         let avoid = self.segments_of_the_last_owner();
         let epoch = self.superblock.epoch.next();
+        let ring = self.shared.layout.format().segments as usize;
         let start = self
             .fresh_segment(&avoid)
+            .filter(|_| self.extents.len() <= ring)
             .ok_or(ClaimError::NoSegment { epoch })?;
         let index = |generation: &Generation| {
             u8::try_from(self.shared.layout.ring_index(*generation)).expect("at most 16 segments")

@@ -229,22 +229,27 @@ impl<'a, S: Storage> Walk<'a, S> {
         Ok(())
     }
 
-    /// The records before this one must be there, or covered.
+    /// The records before this one must be there, or covered; and no other ones.
     fn begin_segment(&mut self, first: Lsn, offset: u64) -> Result<(), OpenError> {
         let next = self.next.unwrap_or(self.covered.next());
-        if first > next && first.0 > self.covered.0 + 1 {
-            return Err(Corrupt {
-                what: format!(
-                    "records {next} to {} are missing between two segments",
-                    first.0 - 1
-                ),
-                range: offset..offset,
-                first_lost: next,
-                later: Some(first),
-            }
-            .into());
+        let wanted = self.covered.next();
+        let what = if first > next && first > wanted {
+            format!(
+                "records {next} to {} are missing between two segments",
+                first.0 - 1
+            )
+        } else if first < next && next > wanted {
+            format!("records {first} to {} are in two segments", next.0 - 1)
+        } else {
+            return Ok(());
+        };
+        Err(Corrupt {
+            what,
+            range: offset..offset,
+            first_lost: next.min(first),
+            later: Some(first),
         }
-        Ok(())
+        .into())
     }
 
     /// A segment of an earlier epoch, whose end a claim has written down.

@@ -128,7 +128,8 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
             }
             let seed = self.shared.seed(self.generation, offset(slot));
             let head = ShadowHead::parse(image, seed, self.may_mend())?;
-            let fits = head.bytes as usize <= image.len() - SHADOW_HEAD_BYTES;
+            let fits = head.bytes as usize <= image.len() - SHADOW_HEAD_BYTES
+                && u64::from(head.block) < self.len() / self.block();
             (fits && head.generation == self.generation).then(|| (head, Aligned::copy_of(image)))
         })
     }
