@@ -44,7 +44,7 @@ guards! {
     TailShadow,
     /// One flipped bit is told from a torn write, and mended.
     FlippedBit,
-    /// What a checkpoint wrote is read back before it is named.
+    /// What a checkpoint wrote is read back before it is named, and both copies of the superblock that names it.
     ReadBack,
     /// The previous checkpoint and its segments stay until the next one begins.
     KeepPrevious,

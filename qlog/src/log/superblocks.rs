@@ -11,7 +11,8 @@ use crate::storage::Storage;
 use crate::superblock::Superblock;
 use std::io;
 
-/// Writes both copies and flushes them.
+/// Writes both copies, flushes them, and reads each back: a copy that did not arrive would leave the root of
+/// the log on one leg without a word.
 pub(super) fn write<S: Storage>(
     storage: &S,
     layout: &Layout,
@@ -37,7 +38,21 @@ pub(super) fn write<S: Storage>(
         buffer[..bytes.len()].copy_from_slice(&bytes);
         storage.write_at(at, &buffer).map_err(|error| (at, error))?;
     }
-    storage.flush().map_err(|error| (at, error))
+    storage.flush().map_err(|error| (at, error))?;
+    if !guards.on(Guard::ReadBack) {
+        return Ok(());
+    }
+    for copy in 0..COPIES {
+        at = layout.superblock(slot, bank, copy);
+        let bytes = superblock.emit(at);
+        storage
+            .read_at(at, &mut buffer)
+            .map_err(|error| (at, error))?;
+        if buffer[..bytes.len()] != bytes[..] {
+            return Err((at, io::Error::other("it does not read back as written")));
+        }
+    }
+    Ok(())
 }
 
 /// The newest one on the medium, if it can be told.

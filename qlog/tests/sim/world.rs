@@ -203,6 +203,8 @@ pub(crate) struct World {
     tally: Tally,
     /// The disk has done wrong, and the log may refuse from now on.
     wrong: bool,
+    /// Faults of the disk since a superblock was last written and read back: two may take both its copies.
+    faults: u32,
     tolerance: Tolerance,
 }
 
@@ -249,6 +251,7 @@ impl World {
                 ..Tally::default()
             },
             wrong: false,
+            faults: 0,
             tolerance: Tolerance::Nothing,
         }
     }
@@ -313,6 +316,7 @@ impl World {
             image[at] ^= 1 << rng.below(8);
         });
         self.wrong = true;
+        self.faults += 1;
     }
 
     fn judge(&mut self, found: &Found) -> Result<(), String> {
@@ -322,6 +326,10 @@ impl World {
             _ => self.tolerance,
         };
         lock(&self.oracle).judge(found, tolerance)?;
+        let faults = self.faults + u32::from(self.disk.lock().struck);
+        if faults < 2 {
+            lock(&self.oracle).judge_objects(found)?;
+        }
         if self.wrong || self.disk.lock().struck {
             return Ok(());
         }
@@ -340,6 +348,7 @@ impl World {
             Err(_) => return Ok(()), // Its fate, or a late claim of another: open again.
         };
         lock(&self.oracle).settle(&found);
+        self.faults = 0;
         self.tolerance = Tolerance::Nothing;
         drop(found);
         let log = Arc::new(log);
@@ -451,6 +460,7 @@ impl World {
             Ok(()) => {
                 lock(&self.oracle).checkpointed(upto);
                 self.tally.checkpoints += 1;
+                self.faults = 0;
             }
             Err(WriteError::NoChunks { .. } | WriteError::Upto { .. }) => {}
             Err(error) => return Err(error),
@@ -485,6 +495,7 @@ impl World {
             lock(&self.oracle).submit_object(name, None);
             log.remove_object(name)?;
             lock(&self.oracle).acknowledge_object(name);
+            self.faults = 0;
             return Ok(());
         }
         let chunk = log.layout().format().chunk_bytes as usize;
@@ -492,7 +503,10 @@ impl World {
         self.rng.fill(&mut value);
         lock(&self.oracle).submit_object(name, Some(value.clone()));
         match log.put_object(name, &value) {
-            Ok(()) => lock(&self.oracle).acknowledge_object(name),
+            Ok(()) => {
+                lock(&self.oracle).acknowledge_object(name);
+                self.faults = 0;
+            }
             Err(WriteError::NoChunks { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -520,12 +534,14 @@ impl World {
         match fate {
             Fate::Lost | Fate::StaleRead => {
                 self.wrong = true;
+                self.faults += 1;
                 if frame {
                     self.tolerance = Tolerance::LastFrame;
                 }
             }
             Fate::Misdirected => {
                 self.wrong = true;
+                self.faults += 1;
                 self.tolerance = Tolerance::LastTwoFrames;
             }
             Fate::Cut
