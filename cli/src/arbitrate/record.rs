@@ -5,7 +5,7 @@
 //! in `_ms`.
 
 use crate::clock::Moment;
-use scsi::reservation::{self, Attention, Key};
+use scsi::reservation::{Attention, Key};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(crate) struct Holder {
     /// The type's short name.
     #[serde(rename = "type")]
     pub(crate) kind: String,
+    /// The node of our cluster that holds; null for anybody else.
+    pub(crate) node: Option<u8>,
 }
 
 /// One registration.
@@ -381,15 +383,6 @@ pub(crate) enum What {
     },
 }
 
-impl From<&reservation::Reservation> for Holder {
-    fn from(held: &reservation::Reservation) -> Self {
-        Self {
-            key: held.key.map(text),
-            kind: held.kind.to_string(),
-        }
-    }
-}
-
 /// A key as a string.
 pub(crate) fn text(key: Key) -> String {
     key.to_string()
@@ -421,6 +414,7 @@ mod tests {
             Some(Holder {
                 key: Some(key()),
                 kind: "we".to_owned(),
+                node: Some(1),
             })
         };
         let registration = || Registration {

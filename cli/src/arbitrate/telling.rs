@@ -4,7 +4,7 @@ use super::record::{Holder, Registration, What, codes, ms, text};
 use quorum::arbiter::{Happening, Notice, SerialNotice, Stall};
 use quorum_core::Instant;
 use quorum_core::arbitration::{BarrierKind, ClusterTag, Event, KeyParts, Refused, Stopped};
-use scsi::reservation;
+use scsi::reservation::{self, Key};
 
 /// Puts a notice of the arbiter of `cluster` into a value to print.
 pub(super) fn what(notice: &Notice, cluster: ClusterTag) -> What {
@@ -44,13 +44,14 @@ pub(super) fn what(notice: &Notice, cluster: ClusterTag) -> What {
 
 fn arbitration(event: &Event, at: Instant, cluster: ClusterTag) -> What {
     let age = |proved_at: &Instant| ms(at.saturating_since(*proved_at));
-    let holder = |held: &Option<reservation::Reservation>| held.as_ref().map(Holder::from);
+    let by =
+        |held: &Option<reservation::Reservation>| held.as_ref().map(|held| holder(held, cluster));
     match event {
         Event::Found {
             reservation,
             registrations,
         } => What::Found {
-            holder: holder(reservation),
+            holder: by(reservation),
             registrations: registrations
                 .iter()
                 .map(|entry| registration(entry, cluster))
@@ -69,7 +70,7 @@ fn arbitration(event: &Event, at: Instant, cluster: ClusterTag) -> What {
             holder: held,
             until,
         } => What::Waiting {
-            holder: holder(held),
+            holder: by(held),
             for_ms: ms(until.saturating_since(at)),
         },
         Event::WaitRestarted { attention } => What::WaitRestarted {
@@ -79,7 +80,7 @@ fn arbitration(event: &Event, at: Instant, cluster: ClusterTag) -> What {
             holder: held,
             again_at,
         } => What::Lost {
-            holder: holder(held),
+            holder: by(held),
             again_in_ms: again_at.map(|again| ms(again.saturating_since(at))),
         },
         Event::Taking {
@@ -141,17 +142,30 @@ fn arbitration(event: &Event, at: Instant, cluster: ClusterTag) -> What {
             path: path.0,
             usable: *usable,
         },
-        Event::Stopped(why) => stopped(why),
+        Event::Stopped(why) => stopped(why, cluster),
     }
 }
 
 fn registration(entry: &reservation::Registration, cluster: ClusterTag) -> Registration {
-    let parts = KeyParts::decode(entry.key).filter(|parts| parts.cluster == cluster);
     Registration {
         key: text(entry.key),
         nexus: entry.nexus.as_ref().map(ToString::to_string),
-        node: parts.map(|parts| parts.node.0),
+        node: node_of(entry.key, cluster),
     }
+}
+
+fn holder(held: &reservation::Reservation, cluster: ClusterTag) -> Holder {
+    Holder {
+        key: held.key.map(text),
+        kind: held.kind.to_string(),
+        node: held.key.and_then(|key| node_of(key, cluster)),
+    }
+}
+
+/// Whose key this is, if it is one of our cluster.
+fn node_of(key: Key, cluster: ClusterTag) -> Option<u8> {
+    let parts = KeyParts::decode(key).filter(|parts| parts.cluster == cluster);
+    parts.map(|parts| parts.node.0)
 }
 
 const fn barrier(kind: BarrierKind) -> &'static str {
@@ -164,7 +178,7 @@ const fn barrier(kind: BarrierKind) -> &'static str {
     }
 }
 
-fn stopped(why: &Stopped) -> What {
+fn stopped(why: &Stopped, cluster: ClusterTag) -> What {
     let (reason, words, held) = match why {
         Stopped::NotTaken { holder } => (
             "not-taken",
@@ -207,7 +221,7 @@ fn stopped(why: &Stopped) -> What {
     What::Stopped {
         reason: reason.to_owned(),
         words,
-        holder: held.map(Holder::from),
+        holder: held.map(|held| holder(held, cluster)),
     }
 }
 

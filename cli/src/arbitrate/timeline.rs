@@ -206,11 +206,11 @@ fn words(what: &What) -> String {
         What::Removed {
             registration,
             foreign: false,
-        } => format!("a challenger's key {}", one(registration)),
+        } => format!("a challenger's key: {}", one(registration)),
         What::Removed {
             registration,
             foreign: true,
-        } => format!("a foreign key {}", one(registration)),
+        } => format!("a foreign key: {}", one(registration)),
         What::Contested { registration } => format!(
             "three foreign registrations within a minute, the last {}: somebody else arbitrates over this \
              disk; its nexus tells who",
@@ -343,16 +343,17 @@ fn found(holder: Option<&Holder>, registrations: &[Registration]) -> String {
 }
 
 fn by(holder: &Holder) -> String {
-    match &holder.key {
-        Some(key) => format!("{key} ({})", holder.kind),
-        None => format!("a {} reservation", holder.kind),
+    match (&holder.key, holder.node) {
+        (Some(key), Some(node)) => format!("node {node} ({key})"),
+        (Some(key), None) => format!("{key} ({})", holder.kind),
+        (None, _) => format!("a {} reservation", holder.kind),
     }
 }
 
 /// A key of our cluster by its node, anybody else's by its nexus.
 fn one(registration: &Registration) -> String {
     match (registration.node, &registration.nexus) {
-        (Some(node), _) => format!("{} (node {node})", registration.key),
+        (Some(node), _) => format!("node {node} ({})", registration.key),
         (None, Some(nexus)) => format!("{} (foreign, {nexus})", registration.key),
         (None, None) => format!("{} (foreign)", registration.key),
     }
