@@ -34,8 +34,8 @@ guards! {
     LaterSegment,
     /// A segment of an earlier epoch ends exactly where the claim that followed found its end.
     SealedEnd,
-    /// A clean close names the end.
-    CleanEnd,
+    /// A superblock names the first record that was not durable when it was written: no log ends before it.
+    Watermark,
     /// A segment of an epoch above every superblock's: superblocks were lost.
     EpochAhead,
     /// A block that cannot be read is damage, unless one write in flight covers it.

@@ -88,6 +88,8 @@ pub(crate) struct Superblock {
     pub(crate) catalogues: [Option<CatalogueRef>; 2],
     /// The number of the catalogue that changed an object last.
     pub(crate) objects: u64,
+    /// All records before this one were durable when this was written.
+    pub(crate) durable: Lsn,
     /// The end of the epoch, when its owner closed or parked it.
     pub(crate) clean: Option<Extent>,
     pub(crate) parked: bool,
@@ -152,6 +154,7 @@ struct Bytes {
     times: [u8; TIMES_BYTES],
     sealed: [ExtentBytes; MAX_SEGMENTS as usize],
     objects: Le64,
+    durable: Le64,
 }
 /// What the sums cover begins behind them.
 const SUMMED_FROM: usize = 16;
@@ -216,6 +219,7 @@ impl Superblock {
             start: Le64::new(self.start.0),
             start_lsn: Le64::new(self.start_lsn.0),
             objects: Le64::new(self.objects),
+            durable: Le64::new(self.durable.0),
             clean: self.clean.unwrap_or_default().to_bytes(),
             catalogues: self.catalogues.map(catalogue_bytes),
             ..Bytes::zeroed()
@@ -307,6 +311,7 @@ impl Bytes {
             start_lsn: Lsn(self.start_lsn.get()),
             avoid: self.avoid.map(|index| index.checked_sub(1)),
             objects: self.objects.get(),
+            durable: Lsn(self.durable.get()),
             sealed: self
                 .sealed
                 .get(..usize::from(self.sealed_count.get()))?
@@ -437,6 +442,7 @@ mod tests {
             start_lsn: Lsn(9),
             avoid: [Some(2), None],
             objects: 4,
+            durable: Lsn(12),
             sealed: vec![extent; 2],
             catalogues: [
                 Some(CatalogueRef {

@@ -131,6 +131,7 @@ impl<S: Storage> Recovered<S> {
             start,
             avoid,
             start_lsn: self.next,
+            durable: self.next,
             sealed: self.extents.clone(),
             catalogues,
             clean: None,

@@ -104,6 +104,7 @@ pub(crate) fn create_from<S: Storage>(
         start_lsn: first,
         avoid: [None, None],
         objects: 0,
+        durable: first,
         sealed: Vec::new(),
         catalogues: [None, None],
         clean: None,

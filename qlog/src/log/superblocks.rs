@@ -44,7 +44,7 @@ pub(super) fn write<S: Storage>(
     }
     for copy in 0..COPIES {
         at = layout.superblock(slot, bank, copy);
-        let bytes = superblock.emit(at);
+        let bytes = superblock.emit(at, guards);
         storage
             .read_at(at, &mut buffer)
             .map_err(|error| (at, error))?;
@@ -86,6 +86,7 @@ impl<S: Storage> Log<S> {
         mut superblock: Superblock,
     ) -> Result<(), WriteError> {
         superblock.number = roots.superblock.number + 1;
+        superblock.durable = self.position().durable;
         self.prove()?;
         let written = write(
             &self.storage,

@@ -421,9 +421,8 @@ impl<'a, S: Storage> Walk<'a, S> {
                 let evidence = tail::Evidence {
                     later,
                     next_segment: self.next_segment(generation, cursor),
-                    clean: superblock
-                        .clean
-                        .filter(|_| self.shared.guards.on(Guard::CleanEnd)),
+                    clean: superblock.clean,
+                    durable: superblock.durable,
                     covered: self.covered,
                 };
                 break tail::judge(self.shared, &reader, cursor, &evidence, self.notes)?;

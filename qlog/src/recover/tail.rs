@@ -29,7 +29,11 @@ use crate::superblock::Extent;
 pub(crate) struct Evidence {
     pub(crate) later: Option<(u64, Header)>,
     pub(crate) next_segment: Option<Head>,
+    /// Where the owner closed the log.
     pub(crate) clean: Option<Extent>,
+    /// The superblock's watermark.
+    pub(crate) durable: Lsn,
+    /// What the checkpoint covers.
     pub(crate) covered: Lsn,
 }
 
@@ -87,20 +91,20 @@ pub(crate) fn judge<S: Storage>(
             ));
         }
     }
-    if let Some(clean) = evidence.clean {
-        let as_closed = clean.generation == reader.generation
+    if evidence.durable > lost.max(evidence.covered.next()) && shared.guards.on(Guard::Watermark) {
+        let what = format!(
+            "records up to LSN {} were durable when the superblock was written, and the log ends before",
+            evidence.durable.0 - 1
+        );
+        return Err(corrupt(what, 0, None));
+    }
+    let as_closed = evidence.clean.is_some_and(|clean| {
+        clean.generation == reader.generation
             && u64::from(clean.end) == cursor.at
-            && clean.end_lsn == lost;
-        if as_closed {
-            return Ok(End::Here);
-        }
-        if clean.end_lsn.0 > evidence.covered.0 + 1 {
-            let what = format!(
-                "the log was closed at LSN {}, and ends before",
-                clean.end_lsn
-            );
-            return Err(corrupt(what, u64::from(clean.end), Some(clean.end_lsn)));
-        }
+            && clean.end_lsn == lost
+    });
+    if as_closed {
+        return Ok(End::Here);
     }
     if let Some(place) = reader.unreadable_beyond(cursor.at)
         && shared.guards.on(Guard::UnreadableIsDamage)

@@ -116,6 +116,8 @@ pub(crate) struct Core {
     pub(crate) cuts: BTreeMap<(Phase, bool), u64>,
     /// The write that the fate took was a frame's.
     pub(crate) struck_frame: bool,
+    /// It was longer than a block.
+    pub(crate) struck_many: bool,
 }
 
 /// How a process reaches the disk.
@@ -159,6 +161,7 @@ impl Disk {
             late_chunk: false,
             cuts: BTreeMap::new(),
             struck_frame: false,
+            struck_many: false,
         };
         Arc::new(Self {
             sector,
@@ -182,6 +185,7 @@ impl Disk {
         core.aimed = false;
         core.struck = false;
         core.struck_frame = false;
+        core.struck_many = false;
         *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Port {
             disk: Arc::clone(self),
@@ -493,6 +497,7 @@ impl Storage for Port {
             !matches!(fate, Fate::FlushError | Fate::StaleRead | Fate::ReadError)
         }) {
             self.strike(&mut core, frame);
+            core.struck_many = bytes.len() > self.disk.block as usize;
         }
         match fate {
             Some(Fate::Cut) => {

@@ -70,6 +70,8 @@ pub(crate) struct Oracle {
     /// And before the one before it.
     before_that: u64,
     checkpoint: u64,
+    /// What a superblock says was durable, at least.
+    watermark: u64,
     objects: BTreeMap<String, Values>,
 }
 
@@ -82,6 +84,8 @@ pub(crate) enum Tolerance {
     LastFrame,
     /// That, and the one before it: a misdirected write loses its own and hits another.
     LastTwoFrames,
+    /// Whatever no superblock tells of: a misdirected write of several blocks hits many.
+    SinceSuperblock,
 }
 
 const FNV: u64 = 0xcbf2_9ce4_8422_2325;
@@ -140,6 +144,7 @@ impl Oracle {
     /// A checkpoint was acknowledged.
     pub(crate) fn checkpointed(&mut self, upto: u64) {
         self.checkpoint = self.checkpoint.max(upto);
+        self.watermark = self.watermark.max(upto);
         if upto >= self.acknowledged {
             self.sealed();
         }
@@ -161,10 +166,18 @@ impl Oracle {
         let values = self.objects.entry(name.to_owned()).or_default();
         values.acknowledged = values.since.pop().expect("it was submitted");
         values.since.clear();
+        self.watermark = self.acknowledged;
     }
 
     /// Is what was found one of the possible histories? The last record, if so.
     pub(crate) fn judge(&self, found: &Found, tolerance: Tolerance) -> Result<u64, String> {
+        let end = self.judge_log(found, tolerance)?;
+        self.judge_objects(found)?;
+        Ok(end)
+    }
+
+    /// The same, of the records alone.
+    pub(crate) fn judge_log(&self, found: &Found, tolerance: Tolerance) -> Result<u64, String> {
         let end = self.judge_records(found)?;
         if found.next != end + 1 {
             return Err(format!(
@@ -176,6 +189,7 @@ impl Oracle {
             Tolerance::Nothing => self.acknowledged,
             Tolerance::LastFrame => self.before_last_frame,
             Tolerance::LastTwoFrames => self.before_that,
+            Tolerance::SinceSuperblock => self.watermark,
         };
         if end < least {
             return Err(format!(
@@ -251,6 +265,7 @@ impl Oracle {
         self.records.truncate(count);
         self.digests.truncate(count);
         self.acknowledged = found.next - 1;
+        self.watermark = self.acknowledged;
         self.sealed();
         self.checkpoint = found.checkpoint.as_ref().map_or(0, |(upto, _)| *upto);
         for (name, values) in &mut self.objects {

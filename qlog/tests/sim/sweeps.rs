@@ -40,7 +40,6 @@ fn small_log(end: End) -> (Vec<u8>, Oracle) {
     for owner in 1..=3_u32 {
         let (found, opened) = Found::open(Arc::clone(&storage), Guards::ALL_ON).unwrap();
         oracle.judge(&found, Tolerance::Nothing).unwrap();
-        oracle.judge_objects(&found).unwrap();
         let log = opened.claim(claim_of(owner, u64::from(owner) + 7)).unwrap();
         oracle.settle(&found);
         for length in [10, 90, 200, 0, 33] {
@@ -88,7 +87,6 @@ fn judge(
         Err(_) => Ok(false),
         Ok((found, opened)) => {
             oracle.judge(&found, tolerance)?;
-            oracle.judge_objects(&found)?;
             // What serves can be claimed, and is the same for the next owner.
             let next = opened.next_lsn();
             let Ok(_log) = opened.claim(claim_of(9, 99)) else {

@@ -325,7 +325,7 @@ impl World {
             true if self.tolerance == Tolerance::Nothing => Tolerance::LastFrame,
             _ => self.tolerance,
         };
-        lock(&self.oracle).judge(found, tolerance)?;
+        lock(&self.oracle).judge_log(found, tolerance)?;
         let faults = self.faults + u32::from(self.disk.lock().struck);
         if faults < 2 {
             lock(&self.oracle).judge_objects(found)?;
@@ -542,7 +542,11 @@ impl World {
             Fate::Misdirected => {
                 self.wrong = true;
                 self.faults += 1;
-                self.tolerance = Tolerance::LastTwoFrames;
+                self.tolerance = if self.disk.lock().struck_many {
+                    Tolerance::SinceSuperblock
+                } else {
+                    Tolerance::LastTwoFrames
+                };
             }
             Fate::Cut
             | Fate::Kill

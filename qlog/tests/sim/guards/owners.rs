@@ -42,30 +42,36 @@ pub(super) fn a_late_superblock_hits_none_of_the_next_owner(guards: Guards) -> V
     history.serves()
 }
 
-/// Both have read the same superblock; the second claim lands on the first before it is read back.
-pub(super) fn of_two_claims_at_once_the_one_that_was_overwritten_ends(guards: Guards) -> Verdict {
+/// Before the first claim is written, another has claimed the same epoch, and the next owner the one after it: the
+/// first lands where the second was, and reads back well.
+pub(super) fn a_claim_that_others_have_overtaken_ends(guards: Guards) -> Verdict {
     let mut history = History::new(guards);
     let (_, first) = history.open()?;
     let (_, second) = history.open()?;
     let (send, newer) = channel();
-    let (mut flushes, mut second) = (0, Some(second));
+    let (disk, mut second) = (Arc::clone(&history.disk), Some(second));
     history.disk.script(move |op| {
-        flushes += u32::from(*op == Op::Flush);
-        // The first flush keeps what was read, the second one the claim.
-        if flushes == 2
+        if let Op::Flush = op
             && let Some(second) = second.take()
         {
             let log = second.claim(claim_of(2, 22)).expect("it is claimed");
-            let committed = log.append_durable(b"acknowledged");
+            log.append_durable(b"of the second").expect("it is written");
+            let (_, opened) = Found::open(Arc::clone(&disk), guards).expect("it opens");
+            let log = opened.claim(claim_of(3, 33)).expect("it is claimed");
+            let committed = log.append_durable(b"of the third");
             send.send((log, committed)).expect("it is received");
         }
         Act::Do
     });
     let first = first.claim(claim_of(1, 11));
     history.disk.as_it_is();
-    let (_second, committed) = newer.try_recv().map_err(|e| e.to_string())?;
+    let (_third, committed) = newer.try_recv().map_err(|e| e.to_string())?;
     let lsn = committed.map_err(|e| told(&e))?;
-    history.oracle.submit(lsn, b"acknowledged");
+    for record in [&b"of the second"[..], b"of the third"] {
+        history
+            .oracle
+            .submit(qlog::Lsn(history.oracle.submitted() + 1), record);
+    }
     history.oracle.acknowledge(lsn);
     history.serves()?;
     match first {
