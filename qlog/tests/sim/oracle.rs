@@ -162,11 +162,15 @@ impl Oracle {
             .push(value);
     }
 
+    /// A superblock has been written after the last acknowledgement.
+    pub(crate) fn marked(&mut self) {
+        self.watermark = self.acknowledged;
+    }
+
     pub(crate) fn acknowledge_object(&mut self, name: &str) {
         let values = self.objects.entry(name.to_owned()).or_default();
         values.acknowledged = values.since.pop().expect("it was submitted");
         values.since.clear();
-        self.watermark = self.acknowledged;
     }
 
     /// Is what was found one of the possible histories? The last record, if so.
