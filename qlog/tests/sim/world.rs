@@ -323,11 +323,12 @@ impl World {
         let struck = self.disk.lock().struck;
         // Two may take both legs of anything: a superblock's copies, the last frame and what proves it.
         let many = self.faults + u32::from(struck) >= 2;
-        let tolerance = match self.tolerance {
-            _ if many => Tolerance::SinceSuperblock,
-            // A read failed or was stale in this very life.
-            Tolerance::Nothing if struck => Tolerance::LastFrame,
-            tolerance => tolerance,
+        let tolerance = if many {
+            Tolerance::SinceSuperblock
+        } else if struck && self.tolerance == Tolerance::Nothing {
+            Tolerance::LastFrame // A read failed or was stale in this very life.
+        } else {
+            self.tolerance
         };
         lock(&self.oracle).judge_log(found, tolerance)?;
         if !many {
