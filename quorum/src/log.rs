@@ -9,6 +9,7 @@
 
 use crate::arbiter::{Fenced, Ownership, Stage};
 use qlog::{Claim, ClaimError, Fencing, Log, OpenError, Owner, Proof, Recovered, Replay, Storage};
+use quorum_core::times::Times;
 use std::io;
 use std::sync::Arc;
 
@@ -46,6 +47,24 @@ pub enum LogError {
         /// This cluster's.
         wanted: String,
     },
+    /// It was made for other times than those in force here: a node that goes by them would be foreign.
+    #[error("the log was made for other times than those that this node goes by")]
+    OtherTimes,
+}
+
+/// Whose log it has to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The cluster's name.
+    pub name: &'a str,
+    /// The times in force; none: whatever the log was made for.
+    pub times: Option<&'a Times>,
+}
+
+impl<'a> From<&'a str> for Wanted<'a> {
+    fn from(name: &'a str) -> Self {
+        Self { name, times: None }
+    }
 }
 
 /// What a claim gave.
@@ -66,13 +85,14 @@ pub struct Claimed<S, R> {
 ///
 /// # Errors
 /// [`LogError`].
-pub fn claim<S: Storage, R: Replay>(
+pub fn claim<'a, S: Storage, R: Replay>(
     mut storage: impl FnMut() -> io::Result<S>,
     ownership: &Ownership,
-    cluster: &str,
+    cluster: impl Into<Wanted<'a>>,
     node: u32,
     mut replay: impl FnMut() -> R,
 ) -> Result<Claimed<S, R>, LogError> {
+    let cluster = cluster.into();
     let mut tries = TRIES;
     loop {
         let seen = ownership.proved_until();
@@ -129,14 +149,20 @@ pub fn park<S: Storage>(log: &Log<S>, ownership: &Ownership) -> Result<(), ParkE
 fn begin<S: Storage>(
     found: Recovered<S>,
     ownership: &Ownership,
-    cluster: &str,
+    cluster: Wanted<'_>,
     node: u32,
 ) -> Result<(Log<S>, Vec<qlog::Note>), LogError> {
-    if found.cluster().name != cluster {
+    if found.cluster().name != cluster.name {
         return Err(LogError::Foreign {
             found: found.cluster().name.clone(),
-            wanted: cluster.to_owned(),
+            wanted: cluster.name.to_owned(),
         });
+    }
+    // A log need not name any.
+    let made_for = &found.cluster().times;
+    let other = |times: &Times| !made_for.is_empty() && *made_for != times.to_bytes();
+    if cluster.times.is_some_and(other) {
+        return Err(LogError::OtherTimes);
     }
     let notes = found.notes().to_vec();
     let key = ownership.key().map_or(0, |key| key.get());
@@ -154,6 +180,7 @@ fn may_pass(error: &LogError) -> bool {
         | LogError::Storage(_)
         | LogError::Open(_)
         | LogError::Claim(_)
-        | LogError::Foreign { .. } => false,
+        | LogError::Foreign { .. }
+        | LogError::OtherTimes => false,
     }
 }

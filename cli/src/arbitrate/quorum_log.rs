@@ -6,15 +6,15 @@ use crate::exit::{Exit, Failure};
 use qlog::storage::FileStorage;
 use qlog::{Entry, Log, Lsn, OpenError, Replay, Root, Storage};
 use quorum::arbiter::{Ownership, QuorumLog};
-use quorum::log::{Claimed, LogError, ParkError, claim};
+use quorum::log::{Claimed, LogError, ParkError, Wanted, claim};
 use quorum::lun::Lun;
+use quorum_core::times::Times;
 use scsi::device::Companion;
 use scsi::disk::Disk;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Where the log is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +41,7 @@ impl FromStr for Where {
 pub(super) struct Place {
     means: Means,
     cluster: String,
+    times: Times,
     node: u8,
 }
 
@@ -69,7 +70,7 @@ impl Place {
         disk: &mut Disk,
         cluster: &str,
         node: u8,
-        bound: Duration,
+        times: Times,
     ) -> Result<Self, Failure> {
         let means = match place {
             Where::Path(path) => Means::Path(path.clone()),
@@ -85,7 +86,7 @@ impl Place {
                         "name a file or a block device: --log /dev/disk/by-id/...-part1",
                     ));
                 };
-                let lun = Lun::open(device, bound).map_err(|error| {
+                let lun = Lun::open(device, times.command_bound).map_err(|error| {
                     Failure::new(
                         Exit::Transport,
                         format!("--log disk: {error}"),
@@ -98,6 +99,7 @@ impl Place {
         Ok(Self {
             means,
             cluster: cluster.to_owned(),
+            times,
             node,
         })
     }
@@ -124,16 +126,15 @@ impl Place {
         ownership: Ownership,
         told: impl FnOnce(Result<Claim, LogError>) + Send + 'static,
     ) {
-        let (means, cluster, node) = (self.means.clone(), self.cluster.clone(), self.node);
+        let (means, cluster) = (self.means.clone(), self.cluster.clone());
+        let (times, node) = (self.times, self.node);
         std::thread::spawn(move || {
             let storage = || means.owned_by(&ownership);
-            let claimed = claim(
-                storage,
-                &ownership,
-                &cluster,
-                u32::from(node),
-                Count::default,
-            );
+            let wanted = Wanted {
+                name: &cluster,
+                times: Some(&times),
+            };
+            let claimed = claim(storage, &ownership, wanted, u32::from(node), Count::default);
             told(claimed.map(|Claimed { log, replay, notes }| Claim {
                 next: log.position().next,
                 log: Arc::new(log),
@@ -205,6 +206,10 @@ pub(super) fn failure(place: &Where, disk: &str, error: &LogError) -> Failure {
         LogError::Foreign { .. } => (
             Exit::Foreign,
             "the same --cluster as the log was made for".to_owned(),
+        ),
+        LogError::OtherTimes => (
+            Exit::Foreign,
+            format!("the --profile or --takeover that the log was made for: qctl log show {place}"),
         ),
         LogError::Open(error) => match error {
             OpenError::NotALog => (Exit::NoSuch, format!("qctl log create {place}")),

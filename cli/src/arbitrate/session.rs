@@ -31,7 +31,9 @@ use crate::output::Output;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
-use quorum::arbiter::{Arbiter, Happening, LockError, Notice, Settings, StartError};
+use quorum::arbiter::{
+    Arbiter, Happening, LockError, Notice, Settings, StartError, make_thread_urgent,
+};
 use quorum::log::{LogError, ParkError};
 use quorum_core::Instant;
 use quorum_core::arbitration::{ClusterTag, Event, Stopped};
@@ -196,6 +198,8 @@ pub(super) fn run(
     }
     session.manager.status("contending for the disk");
     session.listen(signals);
+    // It feeds the arbiter, whose threads are urgent already. A refusal is told by those.
+    let _as_urgent_as_them = make_thread_urgent();
     session.main_loop(&heard, times.self_stop / 4);
     session.end(context)
 }

@@ -65,7 +65,7 @@ pub(super) fn setup(args: &Args, context: &Context) -> Result<Setup, Failure> {
     let log = args
         .log
         .as_ref()
-        .map(|place| Place::new(place, &mut disk, &args.cluster, node.0, times.command_bound))
+        .map(|place| Place::new(place, &mut disk, &args.cluster, node.0, times))
         .transpose()?;
     let count = u16::try_from(disk.paths.len()).map_err(|_| too_many_paths(&disk))?;
     let mut config = Config::new(mode, &args.cluster, node, times);

@@ -1,12 +1,10 @@
 //! `qctl bench arbitration`: taking a free disk, handing it over, and what it costs to keep it.
 
-use super::conditions::{Conditions, Rules};
-use super::field::{Field, Terms};
+use super::field::Field;
 use super::series::{Sample, Series};
-use super::site::Site;
-use super::told::{Began, Check, Outcome, Run};
+use super::told::{Check, Run};
 use super::witness::Witness;
-use super::{Contended, end};
+use super::{Begun, Contended, end, peer, spread};
 use crate::Context;
 use crate::arbitrate::record::{What, ms};
 use crate::clock;
@@ -18,6 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// The names of a hand-over by parking.
+pub(super) const PARKED_TOLD: &str = "parked, and the next told";
+const PARKED: &str = "parked";
+
 /// A defender's cost is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -25,7 +27,8 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Takes: one contender, a free disk, with the commands that it sends. Hand-overs: the owner is asked to stop, and
-the next one takes. Then the owner defends against all others for a while, and its processor time, its memory and
+the next one takes; with a quorum log the owner parks, and the others are told of it (SIGUSR1) or find out by
+themselves; without one it gives the disk back, and the next waits as for a dead one. Then the owner defends against all others for a while, and its processor time, its memory and
 its clean rounds are counted.
 
 Examples:
@@ -52,45 +55,44 @@ impl Args {
     /// Runs it.
     pub(super) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let mut contest = Contest::new();
-        let Some(site) = Site::contended(&self.contended, context)? else {
+        let Some(begun) = self.contended.begin("arbitration", context)? else {
             return Ok(Exit::Done);
         };
-        let times = self.contended.times()?;
-        let (mode, _) = self.contended.mode()?;
-        let profile = self.contended.profile.0.name();
-        let rules = Rules::of(mode, profile, self.contended.contenders, &times);
-        let terms = Terms {
-            mode,
-            profile,
-            options: self.contended.options(),
-        };
-        let conditions = Conditions::now(site.name(), site.way.name(), &site.identity, Some(rules));
-        context.output.event(&Began {
-            bench: "arbitration",
-            conditions: &conditions,
-        })?;
+        let Begun {
+            site,
+            times,
+            without_log,
+            with_log,
+            mut outcome,
+        } = begun;
         let mut bench = Bench {
             args: &self,
             lateness: times.lateness,
+            cycle: times.challenge_wait + times.defend_interval,
             witness: Witness::start(),
             series: Vec::new(),
         };
-        bench.takes(&mut Field::new(&mut contest, &site, &terms), context)?;
-        let deposed = bench.contest(&mut Field::new(&mut contest, &site, &terms), context)?;
+        bench.takes(&mut Field::new(&mut contest, &site, &without_log), context)?;
+        match &with_log {
+            // The mark is read by who holds a key; under SPC-2 nobody does.
+            Some(terms) if without_log.mode == "pr" => {
+                bench.parking(&mut Field::new(&mut contest, &site, terms), context)?;
+            }
+            Some(_) => {}
+            None => outcome
+                .remarks
+                .push("no hand-over by parking: there is no quorum log (--log WHERE)".to_owned()),
+        }
+        let deposed = bench.contest(&mut Field::new(&mut contest, &site, &without_log), context)?;
         let Bench {
             witness,
             mut series,
             ..
         } = bench;
+        outcome.peers = peer::hand_overs(&self.contended.peer, &series);
         series.push(witness.series());
-        let mut outcome = Outcome {
-            bench: "arbitration".to_owned(),
-            conditions,
-            series,
-            checks: vec![deposed],
-            peers: Vec::new(),
-            remarks: site.remarks.clone(),
-        };
+        outcome.series = series;
+        outcome.checks = vec![deposed];
         outcome.conditions.end();
         end(&outcome, self.contended.html.as_deref(), context)
     }
@@ -99,6 +101,8 @@ impl Args {
 struct Bench<'a> {
     args: &'a Args,
     lateness: Duration,
+    /// Contenders repeat themselves this often.
+    cycle: Duration,
     witness: Witness,
     series: Vec<Series>,
 }
@@ -133,6 +137,49 @@ impl Bench<'_> {
         }
         self.series.extend([held, beyond, commands, polls]);
         Ok(())
+    }
+
+    /// The owner parks, the next one takes: with and without a word from whoever asked it to. Those who wait look for
+    /// the mark by themselves, ten times in a defend interval.
+    fn parking(&mut self, field: &mut Field<'_>, context: &mut Context) -> Result<(), Failure> {
+        for node in 1..=self.args.contended.contenders {
+            field.start(node, false)?;
+        }
+        let mut owner = field.until_ready(None, 0)?;
+        let mut found = [(true, PARKED_TOLD), (false, PARKED)].map(|(told, name)| {
+            let named = |what: &str| Series::new(format!("{name}: {what}"), "ms");
+            (told, name, named("next held"), named("next owner"))
+        });
+        for run in 1..=self.args.runs {
+            for (told, name, held, next_owner) in &mut found {
+                field.listen(self.cycle.mul_f64(spread(run)))?;
+                let _before = self.witness.worst();
+                let asked_ns = field.signal(owner, Signal::SIGTERM);
+                if *told {
+                    field.until_parked(owner)?;
+                    field.tell_of_hand_over(owner);
+                }
+                let next = field.until_ready(Some(owner), asked_ns)?;
+                let (lateness, late) = self.lateness();
+                let phases = Phases::of(&field.records, next, asked_ns).ok_or_else(untold)?;
+                held.samples.push(Sample {
+                    value: phases.held_ms,
+                    late,
+                    phases: Some(phases),
+                });
+                next_owner.push(phases.owner_ms, late);
+                self.tell(name, run, phases.owner_ms, lateness, context)?;
+                field.until_ended(owner)?;
+                field.start(owner, false)?;
+                field.until_contending(owner)?;
+                field.forget();
+                owner = next;
+            }
+        }
+        for (.., held, next_owner) in found {
+            self.series.extend([held, next_owner]);
+        }
+        field.stop_all(Some(owner))
     }
 
     /// The owner gives back, the next one takes; the last one defends.

@@ -3,14 +3,13 @@
 //! One contest for each cause. In each run the present owner is struck at a moment that is spread evenly over
 //! the contenders' cycle, the next owner is awaited, and a new process takes the struck node's place.
 
-use super::conditions::{Conditions, Rules};
-use super::field::{Field, Terms, stood_down};
+use super::field::{Field, stood_down};
 use super::proxy::Proxy;
 use super::series::{Sample, Series};
 use super::site::Site;
-use super::told::{Began, Check, Outcome, Run};
+use super::told::{Check, Run};
 use super::witness::Witness;
-use super::{Contended, end, peer};
+use super::{Begun, Contended, end, peer, spread};
 use crate::Context;
 use crate::arbitrate::record::{What, ms};
 use crate::contest::Contest;
@@ -42,9 +41,6 @@ pub(super) struct Args {
     /// How it is lost; may be repeated. Without it, in every way
     #[arg(long, value_enum)]
     cause: Vec<Cause>,
-    /// Another system beside it: run here where it is installed, else from stored figures
-    #[arg(long, value_enum)]
-    peer: Vec<peer::Peer>,
 }
 
 /// How an owner is lost.
@@ -81,18 +77,17 @@ impl Args {
     /// Runs it.
     pub(super) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let mut contest = Contest::new();
-        let Some(site) = Site::contended(&self.contended, context)? else {
+        let Some(begun) = self.contended.begin("failover", context)? else {
             return Ok(Exit::Done);
         };
-        let times = self.contended.times()?;
-        let (mode, _) = self.contended.mode()?;
-        let profile = self.contended.profile.0.name();
-        let rules = Rules::of(mode, profile, self.contended.contenders, &times);
-        let terms = Terms {
-            mode,
-            profile,
-            options: self.contended.options(),
-        };
+        let Begun {
+            site,
+            times,
+            without_log,
+            with_log,
+            mut outcome,
+        } = begun;
+        let terms = with_log.as_ref().unwrap_or(&without_log);
         let mut bench = Bench {
             contenders: self.contended.contenders,
             cycle: times.challenge_wait + times.defend_interval,
@@ -101,19 +96,6 @@ impl Args {
             undisturbed: Check::new("an owner that nobody struck stayed the owner"),
             stood_down: Check::new("who lost the disk stood down, and ended with 106"),
             apart: Check::new("who lost the disk knew before the next owner started anything"),
-        };
-        let conditions = Conditions::now(site.name(), site.way.name(), &site.identity, Some(rules));
-        context.output.event(&Began {
-            bench: "failover",
-            conditions: &conditions,
-        })?;
-        let mut outcome = Outcome {
-            bench: "failover".to_owned(),
-            conditions,
-            series: Vec::new(),
-            checks: Vec::new(),
-            peers: Vec::new(),
-            remarks: site.remarks.clone(),
         };
         for cause in self.causes() {
             let proxies = if cause == Cause::CutOff {
@@ -130,13 +112,17 @@ impl Args {
             } else {
                 BTreeMap::new()
             };
-            let mut field = Field::new(&mut contest, &site, &terms);
+            let mut field = Field::new(&mut contest, &site, terms);
             let measured = bench.contest(&mut field, cause, &proxies, self.runs, context)?;
             outcome
                 .series
                 .extend([measured.held, measured.owner, measured.beyond]);
         }
-        outcome.peers = peer::figures(&self.peer, &outcome.series, &contest, context)?;
+        if terms.has_log {
+            // The last owner has parked: the disk is held still.
+            Field::new(&mut contest, &site, &without_log).leave_it_free()?;
+        }
+        outcome.peers = peer::figures(&self.contended.peer, &outcome.series, &contest, context)?;
         outcome.series.push(bench.witness.series());
         outcome.checks = [bench.undisturbed, bench.stood_down, bench.apart]
             .into_iter()
@@ -188,7 +174,7 @@ impl Bench {
         for node in 1..=self.contenders {
             field.start(node, false)?;
         }
-        let mut owner = field.until_owner_but(None)?;
+        let mut owner = field.until_ready(None, 0)?;
         let mut since_ns = crate::clock::now().monotonic_ns;
         for run in 1..=runs {
             field.listen(self.cycle.mul_f64(spread(run)))?;
@@ -212,7 +198,7 @@ impl Bench {
                     at_ns
                 }
             };
-            let next = field.until_owner_but(Some(owner))?;
+            let next = field.until_ready(Some(owner), lost_ns)?;
             since_ns = crate::clock::now().monotonic_ns;
             let lateness = self.witness.worst();
             let late = lateness > self.lateness;
@@ -311,35 +297,10 @@ fn proxies(site: &Site, contenders: u8) -> Result<Option<BTreeMap<u8, Proxy>>, F
     Ok(Some(proxies))
 }
 
-/// Evenly over a cycle, in an order that avoids every rhythm: multiples of the golden ratio.
-fn spread(run: u32) -> f64 {
-    (f64::from(run) * 0.618_033_988_749_895).fract()
-}
-
 fn untold(node: u8) -> Failure {
     Failure::new(
         Exit::Unknown,
         format!("node {node} is the owner and does not tell how it came to be"),
         "report this",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::spread;
-
-    #[test]
-    fn the_moments_are_spread_over_the_whole_cycle() {
-        let moments: Vec<f64> = (1..=100).map(spread).collect();
-        let tenths = (0..10).map(|tenth| {
-            let from = f64::from(tenth) / 10.0;
-            let within = |moment: &&f64| (from..from + 0.1).contains(*moment);
-            moments.iter().filter(within).count()
-        });
-        let tenths: Vec<usize> = tenths.collect();
-        assert!(
-            tenths.iter().all(|count| (9..=11).contains(count)),
-            "{tenths:?}"
-        );
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A node has one process at a time. What is heard is kept for as long as a takeover may need it.
 
-use super::site::{Site, interrupted};
+use super::site::{CLUSTER, Site, interrupted};
 use super::told::Check;
 use crate::arbitrate::record::{Record, What};
 use crate::clock;
@@ -27,6 +27,8 @@ pub(super) struct Terms {
     pub(super) mode: &'static str,
     pub(super) profile: &'static str,
     pub(super) options: Vec<String>,
+    /// They have a quorum log.
+    pub(super) has_log: bool,
 }
 
 /// How many commands a contender has sent.
@@ -86,7 +88,7 @@ impl<'a> Field<'a> {
             initiator: &initiator,
             profile: self.terms.profile,
             mode: self.terms.mode,
-            cluster: "bench",
+            cluster: CLUSTER,
             host_files: files.as_deref(),
             options: &self.terms.options,
             trace,
@@ -139,6 +141,13 @@ impl<'a> Field<'a> {
         self.until_ended(node)
     }
 
+    /// Takes a disk that the last owner has parked, and gives it back.
+    pub(super) fn leave_it_free(&mut self) -> Result<(), Failure> {
+        self.start(1, false)?;
+        self.until_owner_but(None)?;
+        self.stop(1).map(|_code| ())
+    }
+
     /// Those who wait first, then the owner: nobody takes the disk once more.
     pub(super) fn stop_all(&mut self, owner: Option<u8>) -> Result<(), Failure> {
         let waiting: Vec<u8> = self
@@ -159,6 +168,41 @@ impl<'a> Field<'a> {
             let record = event(heard)?;
             let owner = matches!(record.what, What::Owner { .. });
             (owner && Some(record.node) != not).then_some(record.node)
+        })
+    }
+
+    /// Hears until another than this node has become the owner since, and has claimed the log where there is one: a
+    /// service starts then. Who.
+    pub(super) fn until_ready(&mut self, not: Option<u8>, since_ns: u64) -> Result<u8, Failure> {
+        loop {
+            let mut since = self
+                .records
+                .iter()
+                .filter(|record| record.monotonic_ns >= since_ns && Some(record.node) != not);
+            let owner = since.find(|record| matches!(record.what, What::Owner { .. }));
+            if let Some(node) = owner.map(|record| record.node) {
+                let mut told = self.told(node, since_ns);
+                let claims = |record: &Record| matches!(record.what, What::LogClaimed { .. });
+                if !self.terms.has_log || told.any(claims) {
+                    return Ok(node);
+                }
+            }
+            self.hear("an owner", |_| Some(()))?;
+        }
+    }
+
+    /// Tells everybody but this node that the disk was handed over.
+    pub(super) fn tell_of_hand_over(&self, by: u8) {
+        for (_, contender) in self.nodes.iter().filter(|(node, _)| **node != by) {
+            contender.signal(Signal::SIGUSR1);
+        }
+    }
+
+    /// Hears until this node has sent the mark of a hand-over.
+    pub(super) fn until_parked(&mut self, node: u8) -> Result<(), Failure> {
+        self.hear("the owner to park", |heard| {
+            let record = event(heard)?;
+            (record.node == node && matches!(record.what, What::LogParked { .. })).then_some(())
         })
     }
 

@@ -27,14 +27,18 @@ mod report;
 mod series;
 mod site;
 mod told;
-mod witness;
+pub(crate) mod witness;
 
 use crate::Context;
 use crate::arbitrate::setup::{ModeArg, ProfileArg};
 use crate::exit::{Exit, Failure};
+use conditions::{Conditions, Rules};
+use field::Terms;
 use quorum_core::arbitration::Mode;
 use quorum_core::times::Times;
+use site::Site;
 use std::path::{Path, PathBuf};
+use told::{Began, Outcome};
 
 /// `qctl bench`.
 #[derive(clap::Args, Debug)]
@@ -98,6 +102,12 @@ struct Contended {
     /// Go on although the target forgets reservations at a power loss
     #[arg(long)]
     accept_no_aptpl: bool,
+    /// The quorum log that every contender claims, as `qctl arbitrate --log` names it. A disk that is served here has one
+    #[arg(long, value_name = "WHERE")]
+    log: Option<String>,
+    /// Another system beside it: run here where it is installed and can be, else from stored figures
+    #[arg(long, value_enum)]
+    peer: Vec<peer::Peer>,
     /// Write a page with plots there
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -122,25 +132,73 @@ impl Contended {
         Ok(self.profile.0.times(self.mode()?.1))
     }
 
-    /// Options for every contender.
-    fn options(&self) -> Vec<String> {
-        let mut options = Vec::new();
+    /// The disk, and what the contenders go by; none when the plan was all that was wanted. It has begun then.
+    fn begin(&self, bench: &'static str, context: &mut Context) -> Result<Option<Begun>, Failure> {
+        let Some(site) = Site::contended(self, context)? else {
+            return Ok(None);
+        };
+        let times = self.times()?;
+        let mode = self.mode()?.0;
+        let rules = Rules::of(mode, self.profile.0.name(), self.contenders, &times);
+        let conditions = Conditions::now(site.name(), site.way.name(), &site.identity, Some(rules));
+        context.output.event(&Began {
+            bench,
+            conditions: &conditions,
+        })?;
+        let without_log = self.terms(mode, None);
+        let log = self.log.as_deref().or_else(|| site.log());
+        let with_log = log.map(|log| self.terms(mode, Some(log)));
+        let outcome = Outcome {
+            bench: bench.to_owned(),
+            conditions,
+            series: Vec::new(),
+            checks: Vec::new(),
+            peers: Vec::new(),
+            remarks: site.remarks.clone(),
+        };
+        Ok(Some(Begun {
+            site,
+            times,
+            without_log,
+            with_log,
+            outcome,
+        }))
+    }
+
+    fn terms(&self, mode: &'static str, log: Option<&str>) -> Terms {
+        let mut options: Vec<String> = log.iter().map(|log| format!("--log={log}")).collect();
         if self.no_abort {
             options.push("--no-abort".to_owned());
         }
         if self.accept_no_aptpl {
             options.push("--accept-no-aptpl".to_owned());
         }
-        options
+        Terms {
+            mode,
+            profile: self.profile.0.name(),
+            options,
+            has_log: log.is_some(),
+        }
     }
 }
 
+/// A bench with contenders that has begun.
+struct Begun {
+    site: Site,
+    times: Times,
+    without_log: Terms,
+    /// None where no log is named, and none is there.
+    with_log: Option<Terms>,
+    outcome: Outcome,
+}
+
+/// Evenly over a cycle, in an order that avoids every rhythm: multiples of the golden ratio.
+fn spread(run: u32) -> f64 {
+    (f64::from(run) * 0.618_033_988_749_895).fract()
+}
+
 /// Prints the result, writes the page if one is wanted, and ends as the checks say.
-fn end(
-    result: &told::Outcome,
-    html: Option<&Path>,
-    context: &mut Context,
-) -> Result<Exit, Failure> {
+fn end(result: &Outcome, html: Option<&Path>, context: &mut Context) -> Result<Exit, Failure> {
     context.output.event(result)?;
     if let Some(path) = html {
         report::write(path, std::slice::from_ref(&result.document()))?;
@@ -150,4 +208,24 @@ fn end(
     } else {
         Exit::No
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn the_moments_are_spread_over_the_whole_cycle() {
+        let moments: Vec<f64> = (1..=100).map(spread).collect();
+        let tenths = (0..10).map(|tenth| {
+            let from = f64::from(tenth) / 10.0;
+            let within = |moment: &&f64| (from..from + 0.1).contains(*moment);
+            moments.iter().filter(within).count()
+        });
+        let tenths: Vec<usize> = tenths.collect();
+        assert!(
+            tenths.iter().all(|count| (9..=11).contains(count)),
+            "{tenths:?}"
+        );
+    }
 }

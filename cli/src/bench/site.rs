@@ -7,7 +7,7 @@
 use super::Contended;
 use crate::Context;
 use crate::contest::folder::Folder;
-use crate::contest::served::Served;
+use crate::contest::served::{REMARK, Served};
 use crate::disk::change::{Change, Step};
 use crate::disk::condition::{Admission, Condition};
 use crate::disk::guard;
@@ -18,6 +18,9 @@ use scsi::disk::{Identity, Way};
 use scsi::reservation::{ResetScope, Verb};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The contenders' cluster.
+pub(super) const CLUSTER: &str = "bench";
 
 /// Initiator names begin so, where none is given.
 const INITIATOR: &str = "iqn.2026-01.local.qctl:bench";
@@ -39,7 +42,14 @@ pub(super) struct Site {
     /// Its contenders are hosts of their own.
     played: bool,
     folder: Folder,
-    _target: Option<Served>,
+    /// Served here, with the folder of its files, which goes after it.
+    served: Option<(Served, Folder)>,
+}
+
+/// A new disk with a quorum log on it. Its files are in memory if the log can be made there.
+fn serve() -> Result<(Served, Folder), Failure> {
+    let serve = |folder: Folder| Ok((Served::with_log(folder.path(), CLUSTER)?, folder));
+    serve(Folder::in_memory("bench-disk")?).or_else(|_: Failure| serve(Folder::new("bench-disk")?))
 }
 
 impl Site {
@@ -64,12 +74,9 @@ impl Site {
         context: &mut Context,
     ) -> Result<Self, Failure> {
         let folder = Folder::new("bench")?;
-        let target = match disks {
-            [] => Some(Served::start(folder.path())?),
-            _ => None,
-        };
-        let names = match (&target, disks) {
-            (Some(target), _) => vec![target.url().to_owned(); count],
+        let served = disks.is_empty().then(serve).transpose()?;
+        let names = match (&served, disks) {
+            (Some((target, _)), _) => vec![target.url().to_owned(); count],
             (None, [one]) => names_of(one, count)?,
             (None, several) if several.len() == count => several.to_vec(),
             (None, several) => {
@@ -85,10 +92,10 @@ impl Site {
             initiator: initiator.unwrap_or_else(|| INITIATOR.to_owned()),
             way: Way::Iscsi,
             identity: Identity::default(),
-            remarks: Vec::new(),
+            remarks: served.iter().map(|_| REMARK.to_owned()).collect(),
             played: false,
             folder,
-            _target: target,
+            served,
         };
         let session = site.session(context)?;
         if let Some(path) = session.disk.paths.first() {
@@ -114,6 +121,11 @@ impl Site {
     /// As this node names it.
     pub(super) fn name_of(&self, node: u8) -> &str {
         &self.names[usize::from(node - 1)]
+    }
+
+    /// Where a quorum log is, as contenders name it, if there is one without being named.
+    pub(super) fn log(&self) -> Option<&'static str> {
+        self.served.as_ref().map(|_| "disk")
     }
 
     /// This node's iSCSI name.
@@ -142,7 +154,7 @@ impl Site {
 
     /// Nobody else can be hurt.
     const fn is_emulated_here(&self) -> bool {
-        self._target.is_some() || matches!(self.way, Way::Emulated)
+        self.served.is_some() || matches!(self.way, Way::Emulated)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::series::Series;
 use crate::clock;
+use quorum::arbiter::make_thread_urgent;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,7 +16,7 @@ const PERIOD: Duration = Duration::from_millis(5);
 const SAMPLES_MAX: usize = 720_000;
 
 /// The witness.
-pub(super) struct Witness {
+pub(crate) struct Witness {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -30,10 +31,24 @@ struct Shared {
 
 impl Witness {
     /// It begins.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
+        Self::begin(false)
+    }
+
+    /// As a defender's threads are: at real-time priority where this host lets it.
+    pub(crate) fn as_a_defender() -> Self {
+        Self::begin(true)
+    }
+
+    fn begin(urgent: bool) -> Self {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || watch(&theirs));
+        let thread = std::thread::spawn(move || {
+            if urgent {
+                let _or_as_late_as_a_defender_is_then = make_thread_urgent();
+            }
+            watch(&theirs);
+        });
         Self {
             shared,
             thread: Some(thread),
@@ -41,7 +56,7 @@ impl Witness {
     }
 
     /// The worst lateness since this was last asked.
-    pub(super) fn worst(&self) -> Duration {
+    pub(crate) fn worst(&self) -> Duration {
         Duration::from_micros(self.shared.worst_us.swap(0, Ordering::Relaxed))
     }
 

@@ -3,6 +3,9 @@
 use crate::exit::{Exit, Failure};
 use std::path::{Path, PathBuf};
 
+/// Where Linux keeps files in memory.
+const MEMORY: &str = "/dev/shm";
+
 /// The folder.
 pub(crate) struct Folder(PathBuf);
 
@@ -18,6 +21,15 @@ impl Folder {
             )
         })?;
         Ok(Self(path))
+    }
+
+    /// One whose files are in memory, where the host has such a place; else as [`Self::new`].
+    pub(crate) fn in_memory(what: &str) -> Result<Self, Failure> {
+        let path = Path::new(MEMORY).join(format!("qctl-{what}-{}", std::process::id()));
+        match std::fs::create_dir(&path) {
+            Ok(()) => Ok(Self(path)),
+            Err(_) => Self::new(what),
+        }
     }
 
     /// Its path.

@@ -1,10 +1,13 @@
 //! Where the time of a takeover went, from the winner's own events.
 //!
 //! ```text
-//!   loss of the owner                                                            Held     Owner
-//!     |── detect ──|──────── wait ────────|─ preempt ─|── barrier ──|── verify ──|─ settle ─|
+//!   loss of the owner                                                            Held   log claimed   Owner
+//!     |── detect ──|──────── wait ────────|─ preempt ─|── barrier ──|── verify ──|─ claim ─|─ settle ─|
 //!                  registered, or reset   taking      taken         old writes aborted
 //! ```
+//!
+//! The settle time runs from `Held` on, while the log is claimed: what is left of it after the claim is its phase. Where
+//! there is a log, a service starts when both are over.
 //!
 //! A challenge may have been under way when the owner was lost: then there is nothing to detect, and only the
 //! rest of its wait is counted.
@@ -13,7 +16,9 @@ use crate::arbitrate::record::{Record, What};
 use serde::{Deserialize, Serialize};
 
 /// The names of the phases, in order.
-pub(crate) const NAMES: [&str; 6] = ["detect", "wait", "preempt", "barrier", "verify", "settle"];
+pub(crate) const NAMES: [&str; 7] = [
+    "detect", "wait", "preempt", "barrier", "verify", "claim", "settle",
+];
 
 /// A takeover by its phases, in milliseconds.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -28,11 +33,14 @@ pub(crate) struct Phases {
     pub(crate) barrier_ms: f64,
     /// Until a read had shown that the disk is held: `Held`.
     pub(crate) verify_ms: f64,
-    /// Until whatever the disk cannot fence may start: `Owner`.
+    /// Until the quorum log was claimed; 0 where there is none.
+    #[serde(default)]
+    pub(crate) claim_ms: f64,
+    /// Until whatever the disk cannot fence may start: `Owner`, and the log is claimed.
     pub(crate) settle_ms: f64,
     /// From the loss to `Held`.
     pub(crate) held_ms: f64,
-    /// From the loss to `Owner`.
+    /// From the loss to `Owner`, and to the claim of the log where there is one.
     pub(crate) owner_ms: f64,
     /// From the beginning of the winner's challenge to `Held`, without the times' challenge wait: what the
     /// commands and the wake-ups took.
@@ -48,6 +56,7 @@ impl Phases {
             self.preempt_ms,
             self.barrier_ms,
             self.verify_ms,
+            self.claim_ms,
             self.settle_ms,
         ]
     }
@@ -67,6 +76,7 @@ impl Phases {
         };
         let held = after(0, |what| matches!(what, What::Held { .. }))?;
         let owner = after(held, |what| matches!(what, What::Owner { .. }))?;
+        let claimed = after(held, |what| matches!(what, What::LogClaimed { .. })).unwrap_or(held);
         let before = |end: usize, wanted: fn(&What) -> bool| {
             own[..end].iter().rposition(|record| wanted(&record.what))
         };
@@ -92,15 +102,17 @@ impl Phases {
         })?;
         let at = |index: usize| own[index].monotonic_ns.max(lost_ns);
         let span = |from: u64, to: u64| ms(to.saturating_sub(from));
+        let ready = at(owner).max(at(claimed));
         Some(Self {
             detect_ms: span(lost_ns, at(began)),
             wait_ms: span(at(began), at(taking)),
             preempt_ms: span(at(taking), at(taken)),
             barrier_ms: span(at(taken), at(barrier)),
             verify_ms: span(at(barrier), at(held)),
-            settle_ms: span(at(held), at(owner)),
+            claim_ms: span(at(held), at(claimed)),
+            settle_ms: span(at(claimed), ready),
             held_ms: span(lost_ns, at(held)),
-            owner_ms: span(lost_ns, at(owner)),
+            owner_ms: span(lost_ns, ready),
             beyond_wait_ms: ms(own[held]
                 .monotonic_ns
                 .saturating_sub(own[began].monotonic_ns))

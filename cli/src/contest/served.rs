@@ -11,6 +11,10 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+/// What is said wherever figures of such a disk stand.
+pub(crate) const REMARK: &str = "the emulated disk is served with its files in memory and, where this host lets it, at real-time priority: \
+     no load on this host slows a real disk down";
+
 /// The one line that it prints.
 const LINE_MAX: u64 = 1 << 16;
 
@@ -52,7 +56,7 @@ impl Served {
     fn spawn(folder: &Path) -> io::Result<Self> {
         let mut command = Command::new("/proc/self/exe");
         command
-            .args(["--json", "target", "serve"])
+            .args(["--json", "target", "serve", "--urgent"])
             .arg(format!("--size={}MiB", DISK_BYTES >> 20))
             .arg("--listen=127.0.0.1:0")
             .arg(format!("--file={}", folder.join(FILE).display()))

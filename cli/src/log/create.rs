@@ -5,16 +5,20 @@ use super::failure;
 use super::progress::Bar;
 use super::view;
 use crate::Context;
+use crate::arbitrate::setup::ProfileArg;
 use crate::audit;
 use crate::disk::plan::Consent;
 use crate::disk::session::About;
 use crate::exit::{Exit, Failure};
 use crate::output::{GOOD, Report};
 use qlog::{Cluster, LogId};
+use quorum_core::arbitration::Mode;
+use quorum_core::times::{Demand, Times};
 use scsi::disk::Identity;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A cluster's name has so many bytes at most.
 const NAME_MAX: usize = 64;
@@ -44,6 +48,16 @@ pub(crate) struct Args {
     /// The cluster that it belongs to, at most 64 bytes
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true, value_parser = name)]
     cluster: String,
+    /// The times that its cluster goes by, as in `qctl arbitrate`: an arbiter with other times refuses the log, and
+    /// `qctl log show` tells them. Without this it is for any
+    #[arg(long, value_name = "NAME")]
+    profile: Option<ProfileArg>,
+    /// In place of a profile
+    #[arg(long, value_name = "DURATION", conflicts_with = "profile", value_parser = crate::args::positive_duration)]
+    takeover: Option<Duration>,
+    /// The protocol that they are for: pr or scsi2
+    #[arg(long, default_value = "pr", value_parser = crate::sim::mode)]
+    mode: Mode,
     #[command(flatten)]
     consent: Consent,
 }
@@ -71,7 +85,7 @@ impl Args {
         let bar = Bar::new(context, "writing", format.region_bytes);
         let cluster = Cluster {
             name: self.cluster.clone(),
-            times: Vec::new(),
+            times: self.times()?.map_or_else(Vec::new, Times::to_bytes),
         };
         let made = qlog::create(&storage, format, cluster, &mut |done| {
             bar.at(done, format.region_bytes);
@@ -90,6 +104,17 @@ impl Args {
         };
         context.output.report(&created)?;
         Ok(Exit::Done)
+    }
+}
+
+impl Args {
+    fn times(&self) -> Result<Option<Times>, Failure> {
+        match (self.takeover, self.profile) {
+            (Some(takeover), _) => {
+                crate::sim::solve(&Demand::for_takeover(self.mode, takeover)).map(Some)
+            }
+            (None, profile) => Ok(profile.map(|profile| profile.0.times(self.mode))),
+        }
     }
 }
 

@@ -43,7 +43,7 @@ impl Args {
 }
 
 /// A protocol by its name.
-fn mode(name: &str) -> Result<Mode, String> {
+pub(crate) fn mode(name: &str) -> Result<Mode, String> {
     match name {
         "pr" => Ok(Mode::Persistent),
         "scsi2" => Ok(Mode::Spc2),

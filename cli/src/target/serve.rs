@@ -61,6 +61,9 @@ pub(crate) struct Args {
     /// The unit's serial number; without it, one that follows from the file's path
     #[arg(long, value_name = "TEXT", value_parser = serial)]
     serial: Option<String>,
+    /// At real-time priority, if this host lets it: load on this host slows no real disk down
+    #[arg(long, hide = true)]
+    urgent: bool,
     /// Let only this initiator in; may be repeated
     #[arg(long, value_name = "IQN", value_parser = iqn)]
     allow: Vec<String>,
@@ -136,6 +139,10 @@ impl Args {
             ));
         }
         context.output.event(&listening)?;
+        if self.urgent {
+            // Whoever asks for it says so, and what it could not have shows in the figures.
+            let _best_effort = quorum::arbiter::make_thread_urgent();
+        }
         server.serve(&stop).map_err(serve_failure)?;
         Ok(Exit::Done)
     }

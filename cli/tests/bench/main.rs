@@ -92,10 +92,12 @@ fn a_failover_is_measured_in_every_way_and_makes_a_page() {
         assert_eq!(owner["summary"]["p99"], Value::Null);
         let held = series(outcome, &format!("owner {cause}: next held"));
         let phases = &held["samples"][0]["phases"];
-        let sum: f64 = ["detect", "wait", "preempt", "barrier", "verify", "settle"]
-            .iter()
-            .map(|phase| phases[format!("{phase}_ms")].as_f64().unwrap())
-            .sum();
+        let sum: f64 = [
+            "detect", "wait", "preempt", "barrier", "verify", "claim", "settle",
+        ]
+        .iter()
+        .map(|phase| phases[format!("{phase}_ms")].as_f64().unwrap())
+        .sum();
         let whole = phases["owner_ms"].as_f64().unwrap();
         assert!((sum - whole).abs() < 0.01, "{phases}");
     }
@@ -118,10 +120,26 @@ fn an_arbitration_counts_its_commands_and_what_its_defender_costs() {
         "--runs=1",
         "--defend=1s",
         "--contenders=2",
+        "--peer=sanlock",
     ]);
     let outcome = lines.last().unwrap();
     let commands = series(outcome, "take: commands to held");
     assert!(commands["summary"]["max"].as_f64().unwrap() > 3.0);
+    // A service starts when the disk is owned and the log is claimed; of an owner that has parked nothing runs any more.
+    for name in ["parked, and the next told", "parked"] {
+        let held = series(outcome, &format!("{name}: next held"));
+        let phases = &held["samples"][0]["phases"];
+        assert!(phases["claim_ms"].as_f64().unwrap() > 0.0, "{phases}");
+        assert_eq!(
+            series(outcome, &format!("{name}: next owner"))["summary"]["n"],
+            1
+        );
+    }
+    let peer = &outcome["peers"][0];
+    assert_eq!(
+        (&peer["what"], &peer["measured"]),
+        (&"hand-over".into(), &"stored".into())
+    );
     assert!(
         series(outcome, "defender: resident")["summary"]["p50"]
             .as_f64()

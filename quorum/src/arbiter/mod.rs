@@ -66,6 +66,7 @@ pub use lock::LockError;
 pub use notice::{Happening, Notice, Notices};
 pub use ownership::{Fenced, Ownership, Stage};
 pub use places::{runtime_dir, state_dir};
+pub use realtime::make_thread_urgent;
 pub use serials::SerialNotice;
 pub use stall::Stall;
 pub use watchdog::{WatchdogError, WatchdogOptions};
@@ -370,7 +371,7 @@ fn spawn(driver: Driver) -> std::io::Result<JoinHandle<Option<Stopped>>> {
         .name(String::from("arbiter"))
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let urgent = realtime::make_thread_urgent();
+            let urgent = make_thread_urgent();
             urgent.unwrap_or_else(|refused| driver.notices.tell(refused));
             driver.run()
         })

@@ -71,8 +71,12 @@ pub(super) fn has_capability(bit: u32) -> bool {
         .is_some_and(|set| set >> bit & 1 == 1)
 }
 
-/// Puts the calling thread above ordinary ones, and touches its stack.
-pub(super) fn make_thread_urgent() -> Result<(), Happening> {
+/// Puts the calling thread above ordinary ones, and touches its stack; threads and processes that it starts are ordinary
+/// again. For the thread that feeds an arbiter, beside the arbiter's own.
+///
+/// # Errors
+/// What was refused ([`Happening::Unprivileged`]), and what it takes.
+pub fn make_thread_urgent() -> Result<(), Happening> {
     prefault_stack();
     let Err(errno) = set_fifo() else {
         return Ok(());

@@ -7,6 +7,7 @@
 
 mod sanlock;
 
+use super::arbitration::PARKED_TOLD;
 use super::series::Series;
 use super::site::interrupted;
 use super::told::short;
@@ -29,29 +30,30 @@ pub(super) enum Peer {
 pub(super) struct Figure {
     /// The system, and how it was set up.
     pub(super) system: String,
-    /// From the death of the owner to the next one, in seconds.
-    pub(super) takeover_s: f64,
+    /// `takeover`: from the death of the owner to the next one; `hand-over`: from asking the owner to the next one.
+    pub(super) what: String,
+    /// How long that took.
+    pub(super) seconds: f64,
     /// How often it was measured.
     pub(super) n: u32,
     /// `here`, or `stored`.
     pub(super) measured: String,
     /// The day of a stored figure.
     pub(super) date: Option<String>,
-    /// How many times as long as ours: the median of a killed owner to the next one.
+    /// How many times as long as the median of ours.
     pub(super) ratio: Option<f64>,
     /// What has to be known about it.
     pub(super) note: String,
 }
 
+/// What was measured.
+const TAKEOVER: &str = "takeover";
+const HAND_OVER: &str = "hand-over";
+
 /// The day of all stored figures.
 const STORED_ON: &str = "2026-11-22";
 
 /// Where the most of sanlock's time goes.
-/// Its program was seen to go by an io_timeout of 10 s although it was asked for 1 s.
-const AS_SET_UP: &str =
-    "8 times the io_timeout in force and 60 s, by design; 140 s are its default of 10 s";
-
-/// The same of the stored figures.
 const WATCHDOG: &str = "60 s of it are a watchdog's time, by design";
 
 impl Figure {
@@ -64,10 +66,14 @@ impl Figure {
         let ratio = self
             .ratio
             .map(|ratio| format!(", {} times ours", short((ratio * 10.0).round() / 10.0)));
+        let took = if self.what == HAND_OVER {
+            format!("{} ms for a hand-over", short(self.seconds * 1e3))
+        } else {
+            format!("{} s from a killed owner to the next", short(self.seconds))
+        };
         format!(
-            "{}: {} s from a killed owner to the next ({when}, n = {}){}; {}",
+            "{}: {took} ({when}, n = {}){}; {}",
             self.system,
-            short(self.takeover_s),
             self.n,
             ratio.unwrap_or_default(),
             self.note
@@ -82,38 +88,64 @@ pub(super) fn figures(
     contest: &Contest,
     context: &mut Context,
 ) -> Result<Vec<Figure>, Failure> {
-    let ours_s = ours
-        .iter()
-        .find(|series| series.name == "owner killed: next owner")
-        .and_then(Series::summary)
-        .map(|summary| summary.p50 / 1e3);
+    let ours_s = median_s(ours, "owner killed: next owner");
     let mut figures = Vec::new();
     for peer in peers {
         match peer {
             Peer::Sanlock => figures.extend(sanlock_figures(contest, context)?),
             Peer::FenceScsi => figures.push(stored(
+                TAKEOVER,
                 "Pacemaker and Corosync (token 1 s), 2 nodes, with a fence agent that says success at once",
                 2.33,
                 5,
-                "fence_scsi's own time comes on top: it was not measured, as it wants a kernel SCSI disk",
+                "fence_scsi's own time comes on top and is not measured: the agent drives sg_persist on a /dev node of a \
+                 kernel SCSI disk and takes its keys from a running Corosync",
             )),
         }
     }
     for figure in &mut figures {
-        figure.ratio = ours_s.map(|ours| figure.takeover_s / ours);
+        figure.ratio = ours_s.map(|ours| figure.seconds / ours);
     }
     Ok(figures)
 }
 
+/// Hand-overs of these systems, beside ours.
+pub(super) fn hand_overs(peers: &[Peer], ours: &[Series]) -> Vec<Figure> {
+    let ours_s = median_s(ours, &format!("{PARKED_TOLD}: next held"));
+    let sanlock = peers.contains(&Peer::Sanlock).then(|| Figure {
+        ratio: ours_s.map(|ours| 0.0109 / ours),
+        ..stored(
+            HAND_OVER,
+            "sanlock, release by one and acquire by the other",
+            0.0109,
+            90,
+            "over a file on a local disk, by its library; its lease is held then, as our disk is: the claim of our log, \
+             which it has not, comes on top",
+        )
+    });
+    // Pacemaker's is a move of a resource, and no hand-over of a disk.
+    sanlock.into_iter().collect()
+}
+
+fn median_s(series: &[Series], name: &str) -> Option<f64> {
+    let found = series.iter().find(|series| series.name == name);
+    found
+        .and_then(Series::summary)
+        .map(|summary| summary.p50 / 1e3)
+}
+
 fn sanlock_figures(contest: &Contest, context: &mut Context) -> Result<Vec<Figure>, Failure> {
-    let stored_figures = || {
-        vec![
-            stored("sanlock, io_timeout 1 (its tightest)", 69.5, 5, WATCHDOG),
-            stored("sanlock, io_timeout 10 (its default)", 130.0, 5, WATCHDOG),
-        ]
-    };
+    let tightest = "sanlock, io_timeout 1 (its tightest)";
+    let stored_tightest = || stored(TAKEOVER, tightest, 69.5, 5, WATCHDOG);
+    let by_default = stored(
+        TAKEOVER,
+        "sanlock, io_timeout 10 (its default)",
+        130.0,
+        5,
+        WATCHDOG,
+    );
     if !sanlock::is_installed() {
-        return Ok(stored_figures());
+        return Ok(vec![stored_tightest(), by_default]);
     }
     context
         .output
@@ -122,33 +154,32 @@ fn sanlock_figures(contest: &Contest, context: &mut Context) -> Result<Vec<Figur
         Some(Heard::Interrupted) => Err(interrupted()),
         Some(Heard::Event(_) | Heard::Sent(..) | Heard::Silent(..)) | None => Ok(()),
     };
-    Ok(match sanlock::takeover(&mut wait)? {
-        Ok(takeover_s) => {
-            let here = Figure {
-                system: "sanlock, set up by its own program".to_owned(),
-                takeover_s,
-                n: 1,
-                measured: "here".to_owned(),
-                date: None,
-                ratio: None,
-                note: AS_SET_UP.to_owned(),
-            };
-            // What it takes at its tightest stands beside it.
-            std::iter::once(here).chain(stored_figures()).collect()
-        }
+    let figure = match sanlock::takeover(&mut wait)? {
+        Ok(seconds) => Figure {
+            system: tightest.to_owned(),
+            what: TAKEOVER.to_owned(),
+            seconds,
+            n: 1,
+            measured: "here".to_owned(),
+            date: None,
+            ratio: None,
+            note: WATCHDOG.to_owned(),
+        },
         Err(why) => {
             context
                 .output
                 .message(&format!("sanlock could not be run: {why}"));
-            stored_figures()
+            stored_tightest()
         }
-    })
+    };
+    Ok(vec![figure, by_default])
 }
 
-fn stored(system: &str, takeover_s: f64, n: u32, note: &str) -> Figure {
+fn stored(what: &str, system: &str, seconds: f64, n: u32, note: &str) -> Figure {
     Figure {
+        what: what.to_owned(),
         system: system.to_owned(),
-        takeover_s,
+        seconds,
         n,
         measured: "stored".to_owned(),
         date: Some(STORED_ON.to_owned()),

@@ -1,5 +1,5 @@
 //! One takeover of sanlock, by its own program: two daemons over one file of leases; one is killed, and the
-//! other acquires the lease of the dead. It is asked for io_timeout 1, and runs without its watchdog daemon.
+//! other acquires the lease of the dead. As tight as it goes: io_timeout 1, and without its watchdog daemon.
 //!
 //! A host without CAP_SYS_RESOURCE cannot start it ("cannot set the limits for memlock").
 
@@ -83,8 +83,8 @@ impl Pair {
         let steps: [(&Host, &[&str]); 4] = [
             (owner, &["init", "-s", &self.lockspace, "-o", "1"]),
             (owner, &["init", "-r", &self.lease]),
-            (owner, &["add_lockspace", "-s", &first]),
-            (other, &["add_lockspace", "-s", &second]),
+            (owner, &["add_lockspace", "-s", &first, "-o", "1"]),
+            (other, &["add_lockspace", "-s", &second, "-o", "1"]),
         ];
         for (host, args) in steps {
             if !host
@@ -126,7 +126,7 @@ impl Host {
         std::fs::create_dir(&run)?;
         let mut command = Command::new(PROGRAM);
         command
-            .args(["daemon", "-D", "-w", "0", "-h", "0", "-l", "0", "-o", "1"])
+            .args(["daemon", "-D", "-w", "0", "-h", "0", "-l", "0"])
             .args(["-U", "root", "-G", "root", "-e", name])
             .env("SANLOCK_RUN_DIR", &run)
             .stdin(Stdio::null())

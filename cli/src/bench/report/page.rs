@@ -206,9 +206,10 @@ mod tests {
                     preempt_ms: 2.0,
                     barrier_ms: 3.0,
                     verify_ms: 4.0,
+                    claim_ms: 1.0,
                     settle_ms: 5.0,
                     held_ms: *value,
-                    owner_ms: *value + 5.0,
+                    owner_ms: *value + 6.0,
                     beyond_wait_ms: 9.0,
                 }),
             });

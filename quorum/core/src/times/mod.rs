@@ -205,8 +205,9 @@ impl Times {
         span.saturating_sub(drift(span, self.drift_ppm))
     }
 
-    /// Every field, in a fixed order and byte order: what the cluster tag sums up.
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
+    /// Every field, in a fixed order and byte order: what the cluster tag sums up, and a quorum log keeps.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
         let spans = [
             self.defend_interval,
             self.lateness,
@@ -226,6 +227,46 @@ impl Times {
         bytes.extend(self.removable_keys.to_be_bytes());
         bytes.extend(self.drift_ppm.to_be_bytes());
         bytes
+    }
+
+    /// What [`Self::to_bytes`] made of them; `None` of anything else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut words = bytes.chunks_exact(16);
+        let mut span = || -> Option<Duration> {
+            let nanos = u128::from_be_bytes(words.next()?.try_into().ok()?);
+            u64::try_from(nanos).ok().map(Duration::from_nanos)
+        };
+        let [
+            defend_interval,
+            lateness,
+            round_trip,
+            command_bound,
+            challenge_wait,
+        ] = [span()?, span()?, span()?, span()?, span()?];
+        let [
+            self_stop,
+            stop_time,
+            settle,
+            reset_recovery,
+            rechallenge_interval,
+        ] = [span()?, span()?, span()?, span()?, span()?];
+        let (keys, drift) = bytes.get(160..)?.split_first_chunk::<4>()?;
+        let times = Self {
+            defend_interval,
+            lateness,
+            round_trip,
+            command_bound,
+            removable_keys: u32::from_be_bytes(*keys),
+            drift_ppm: u32::from_be_bytes(drift.try_into().ok()?),
+            challenge_wait,
+            self_stop,
+            stop_time,
+            settle,
+            reset_recovery,
+            rechallenge_interval,
+        };
+        Some(times)
     }
 }
 
@@ -264,6 +305,20 @@ mod tests {
         let takeover = |profile: Profile| profile.times(Mode::Persistent).takeover_at_most(2);
         assert!(takeover(Profile::Default) <= ms(2500));
         assert!(takeover(Profile::Fast) <= ms(800));
+    }
+
+    #[test]
+    fn times_come_back_from_their_bytes_and_from_no_others() {
+        for profile in Profile::ALL {
+            let times = profile.times(Mode::Spc2);
+            let bytes = times.to_bytes();
+            assert_eq!(Times::from_bytes(&bytes), Some(times));
+            for length in 0..bytes.len() {
+                assert_eq!(Times::from_bytes(&bytes[..length]), None);
+            }
+            assert_eq!(Times::from_bytes(&[bytes, vec![0]].concat()), None);
+        }
+        assert_eq!(Times::from_bytes(&[0xff; 168]), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | asked | tells |
 //! |---|---|
 //! | REPORT CAPABILITIES | types, APTPL, ALL_TG_PT, SPEC_I_PT, CRH, REPLACE LOST |
-//! | READ FULL STATUS | whether the state names nexuses |
+//! | READ FULL STATUS | whether the state names nexuses; an arbiter is told by its next read of the state |
 //! | REPORT SUPPORTED OPERATION CODES | SPC-2 reservations, PREEMPT AND ABORT |
 //!
 //! What a disk is made of does not change under a session: READ FULL STATUS and the operation codes are asked
@@ -65,9 +65,12 @@ impl<D: Device> OverDevice<D> {
             Err(Answer::Refused(Refusal::Sense(sense))) if sense.is(INVALID_FIELD_IN_CDB) => {}
             Err(answer) => return Err(answer),
         }
+        // An arbiter reads the state next, and finds out by that.
+        let found_out_soon = self.opcodes == Opcodes::OnlyWithoutPersistent
+            && self.capabilities.persistent == Support::Yes;
         match self.capabilities.full_status {
-            Support::Unknown => self.read_full_status(reading).map(drop),
-            Support::Yes | Support::No => Ok(()),
+            Support::Unknown if !found_out_soon => self.read_full_status(reading).map(drop),
+            Support::Unknown | Support::Yes | Support::No => Ok(()),
         }
     }
 

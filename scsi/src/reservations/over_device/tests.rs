@@ -592,11 +592,13 @@ fn for_an_arbiter_operation_codes_are_asked_only_where_there_is_nothing_better()
         let log = device.asked();
         let mut disk = OverDevice::new(device).for_an_arbiter();
         disk.perform(&Verb::ReadCapabilities, BOUND);
-        let codes = asked(&log)
-            .iter()
-            .filter(|cdb| cdb.starts_with("a3 0c"))
-            .count();
-        assert_eq!(codes, expected);
+        let sent = |start: &str| {
+            let sent = asked(&log);
+            sent.iter().filter(|cdb| cdb.starts_with(start)).count()
+        };
+        assert_eq!(sent("a3 0c"), expected);
+        // The state is read next, and tells whether the disk has it.
+        assert_eq!(sent("5e 03"), 0);
     }
 }
 
