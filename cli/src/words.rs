@@ -83,11 +83,7 @@ pub(crate) fn verb(verb: &Verb) -> String {
             let aptpl = if *aptpl { " APTPL" } else { "" };
             format!(" key {key} new {new} to {to}>{relative_target_port}{unregister}{aptpl}")
         }
-        Verb::ReplaceLost {
-            key: existing,
-            new,
-            kind,
-        } => format!(" key {} new {new} type {kind}", key(existing)),
+        Verb::ReplaceLost { new, kind } => format!(" new {new} type {kind}"),
         Verb::Reset { escalate, .. } => {
             if *escalate {
                 " (the host may escalate)".to_owned()

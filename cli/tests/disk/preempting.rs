@@ -302,7 +302,7 @@ fn a_disk_without_replace_lost_says_so() {
     let line = "disk pr replace-lost emu:q?nexus=a --new-key 0xd --type we";
     assert_snapshot!(world.run(&format!("{line} --yes")), @r#"
     emu:q?nexus=a  QCTL EMULATED DISK  serial EMU-SERIAL  wwid naa.WWID
-    emu:q?nexus=a  PR REPLACE LOST RESERVATION key 0xa new 0xd type we: not done
+    emu:q?nexus=a  PR REPLACE LOST RESERVATION new 0xd type we: not done
     note        emulated, behaviour standard: what holds here holds between the processes of this host
     changed     nothing that the disk shows
     generation  3

@@ -105,11 +105,9 @@ pub enum Verb {
         /// The destination's target port.
         relative_target_port: u16,
     },
-    /// REPLACE LOST RESERVATION (SPC-4 5.13.11.3).
+    /// REPLACE LOST RESERVATION (SPC-4 5.13.11.3). It names no key that is registered: its RESERVATION KEY is zero.
     ReplaceLost {
-        /// The key that this nexus has registered.
-        key: Option<Key>,
-        /// The key that it shall have.
+        /// The key that this nexus shall have.
         new: Key,
         /// The type to hold.
         kind: ReservationType,

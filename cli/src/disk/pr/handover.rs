@@ -144,7 +144,6 @@ impl ReplaceLostArgs {
         let interrupts = Interrupts::catch(context.output.is_json());
         let mut session = Session::open(&self.disk, context)?;
         let reading = session.read()?;
-        let key = actor::registered(&session, &reading, 0)?;
         let new = self.new_key.resolve(&reading.state, session.name())?;
         let losses = reading
             .entries()
@@ -160,7 +159,7 @@ impl ReplaceLostArgs {
             name: "PR REPLACE LOST RESERVATION",
             steps: vec![Step {
                 path: 0,
-                verb: Verb::ReplaceLost { key, new, kind },
+                verb: Verb::ReplaceLost { new, kind },
             }],
             expectation: Box::new(move |after| hold::is_held(after, actor, kind, &disk)),
             spc2: false,

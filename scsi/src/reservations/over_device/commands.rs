@@ -55,9 +55,9 @@ pub(super) fn pr_out(verb: &Verb) -> Option<PrOut> {
             };
             basic(action, Some(*key), *victim, Some(*kind))
         }
-        Verb::ReplaceLost { key, new, kind } => basic(
+        Verb::ReplaceLost { new, kind } => basic(
             PrOutAction::ReplaceLostReservation,
-            *key,
+            None,
             Some(*new),
             Some(*kind),
         ),
