@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`opening`], [`session`] | a disk that was opened by name; each command bounded, each attention told |
 //! | [`own`] | which registrations are this host's |
+//! | [`turn`] | whose turn it is to be this host's one iSCSI nexus for changes |
 //! | [`condition`], [`diff`], [`view`] | what a disk looks like, what changed, in JSON and in words |
 //! | [`guard`], [`plan`], [`change`] | what is never done, what takes consent, and how a change is made |
 //! | the rest | one file, or folder, for each verb |
@@ -24,6 +25,7 @@ mod reset;
 mod scsi2;
 pub(crate) mod session;
 mod show;
+mod turn;
 pub(crate) mod view;
 mod watch;
 

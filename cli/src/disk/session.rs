@@ -6,10 +6,11 @@
 
 use super::opening;
 use super::own::{self, Own};
+use super::turn::{self, Turn};
 use crate::Context;
 use crate::exit::Failure;
 use crate::{output, words};
-use scsi::disk::{Disk, Identity, Options, Way};
+use scsi::disk::{Disk, Identity, Options, Purpose, Way};
 use scsi::reservation::{
     Answer, Attention, Capabilities, Exchange, PersistentState, Registration, Reply, Verb,
 };
@@ -66,6 +67,8 @@ pub(crate) struct Session {
     /// It.
     pub(crate) disk: Disk,
     bound: Duration,
+    /// Held as long as the disk is open, and given up after it is closed.
+    _turn: Option<Turn>,
     /// `--trace`: say what is sent before it is sent, for it may never come back.
     trace: bool,
 }
@@ -103,15 +106,38 @@ pub(crate) struct About {
 }
 
 impl Session {
-    /// Opens the disk.
+    /// Opens the disk, for one verb that nothing comes back to.
     pub(crate) fn open(arg: &DiskArg, context: &Context) -> Result<Self, Failure> {
+        Self::open_for(Purpose::Verb, None, arg, context)
+    }
+
+    /// Opens the disk to look at who is registered: this host is whoever [`Self::open_to_change`] makes of it.
+    pub(crate) fn open_to_look(arg: &DiskArg, context: &Context) -> Result<Self, Failure> {
+        Self::open_for(Purpose::Look, None, arg, context)
+    }
+
+    /// Opens the disk to change registrations and reservations: always as the same nexus, so that the next verb finds its
+    /// own. Over iSCSI a second session of this nexus would end the first: such verbs take turns.
+    pub(crate) fn open_to_change(arg: &DiskArg, context: &Context) -> Result<Self, Failure> {
+        let turn = turn::take_if_needed(&arg.disk, arg.timeout)?;
+        Self::open_for(Purpose::Change, turn, arg, context)
+    }
+
+    fn open_for(
+        purpose: Purpose,
+        turn: Option<Turn>,
+        arg: &DiskArg,
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let options = Options {
             bound: arg.timeout,
+            purpose,
             via: arg.via.map(Via::way),
             ..Options::default()
         };
         Ok(Self {
             disk: opening::open(&arg.disk, &context.global, &options)?,
+            _turn: turn,
             bound: arg.timeout,
             trace: context.global.trace,
         })
@@ -244,6 +270,7 @@ pub(super) mod sessions {
         disk.paths.extend(disks.flat_map(|disk| disk.paths));
         Session {
             disk,
+            _turn: None,
             bound: Duration::from_secs(60),
             trace: false,
         }

@@ -27,7 +27,7 @@ pub(crate) struct Args {
 impl Args {
     /// Explains the disk.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_look(&self.disk, context)?;
         let mut failure = None;
         let (capabilities, mut met) = match session.capabilities() {
             Ok((capabilities, met)) => (Some(capabilities), met),

@@ -15,4 +15,5 @@ mod hostile;
 mod lateness;
 mod portals;
 mod serving;
+mod verbs;
 mod world;

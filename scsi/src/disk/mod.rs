@@ -105,9 +105,15 @@ pub struct Disk {
 /// Why the disk is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Purpose {
-    /// One verb, or a look. Over iSCSI: a session identifier of its own.
+    /// One verb. Over iSCSI: a session identifier of its own, so that it is a nexus which nobody comes back as.
     #[default]
     Verb,
+    /// A change to persistent reservations that later verbs come back to. Over iSCSI: this host's fixed session identifier
+    /// for such verbs; another session with it would end this one, so whoever opens a disk so takes turns.
+    Change,
+    /// A look at what [`Self::Change`] has done. Over iSCSI: a session identifier of its own, and the path's nexus is that
+    /// of [`Self::Change`].
+    Look,
     /// To arbitrate: no command that an arbiter can do without. Over iSCSI: the node's fixed session
     /// identifier, and of the identity the world-wide name alone, where the disk tells one.
     Arbitrate,

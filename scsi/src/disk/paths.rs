@@ -57,7 +57,7 @@ pub(crate) fn over_device(
         .map(|device| {
             let verbs = OverDevice::new(device);
             let verbs = match options.purpose {
-                Purpose::Verb => verbs,
+                Purpose::Verb | Purpose::Change | Purpose::Look => verbs,
                 Purpose::Arbitrate => verbs.for_an_arbiter(),
             };
             Box::new(verbs) as Box<dyn Reservations>

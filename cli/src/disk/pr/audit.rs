@@ -58,7 +58,7 @@ pub(super) enum Finding {
 impl Args {
     /// Prints the findings.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_look(&self.disk, context)?;
         let reading = session.read()?;
         let findings = findings(&session, &reading);
         let exit = if findings.is_empty() {

@@ -73,7 +73,7 @@ impl MoveArgs {
     /// Moves the reservation.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let interrupts = Interrupts::catch(context.output.is_json());
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_change(&self.disk, context)?;
         let reading = session.read()?;
         let actor = actor::find(&session, &reading, self.key.as_ref())?;
         let new = self.new_key.resolve(&reading.state, session.name())?;
@@ -142,7 +142,7 @@ impl ReplaceLostArgs {
     /// Replaces the lost reservation.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let interrupts = Interrupts::catch(context.output.is_json());
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_change(&self.disk, context)?;
         let reading = session.read()?;
         let new = self.new_key.resolve(&reading.state, session.name())?;
         let losses = reading

@@ -52,7 +52,7 @@ impl ReserveArgs {
     /// Reserves.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let interrupts = Interrupts::catch(context.output.is_json());
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_change(&self.disk, context)?;
         let reading = session.read()?;
         let actor = actor::find(&session, &reading, self.key.as_ref())?;
         let kind = self.kind;
@@ -106,7 +106,7 @@ impl ReleaseArgs {
     /// Releases.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let interrupts = Interrupts::catch(context.output.is_json());
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_change(&self.disk, context)?;
         let reading = session.read()?;
         let actor = actor::find(&session, &reading, self.key.as_ref())?;
         let held = match reading.state.reservation {

@@ -71,7 +71,7 @@ impl ClearArgs {
     /// Clears.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let interrupts = Interrupts::catch(context.output.is_json());
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_change(&self.disk, context)?;
         let reading = session.read()?;
         let actor = actor::find(&session, &reading, self.key.as_ref())?;
         let losses = losses_of_clear(&reading);
@@ -133,7 +133,7 @@ impl PreemptArgs {
     /// Preempts.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let interrupts = Interrupts::catch(context.output.is_json());
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_change(&self.disk, context)?;
         let reading = session.read()?;
         let actor = actor::find(&session, &reading, self.key.as_ref())?;
         let victim = self.victim.resolve(&reading.state, session.name())?;

@@ -92,7 +92,7 @@ impl StatusArgs {
 impl CapabilitiesArgs {
     /// Prints what the disk can do.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_look(&self.disk, context)?;
         let (capabilities, met) = session.capabilities()?;
         context.output.report(&Can {
             about: session.about(),
@@ -104,7 +104,7 @@ impl CapabilitiesArgs {
 }
 
 fn print(disk: &DiskArg, part: Part, context: &mut Context) -> Result<Reading, Failure> {
-    let mut session = Session::open(disk, context)?;
+    let mut session = Session::open_to_look(disk, context)?;
     let reading = session.read()?;
     context.output.report(&StateReport {
         about: session.about(),

@@ -66,7 +66,7 @@ impl RegisterArgs {
     /// Registers.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let interrupts = Interrupts::catch(context.output.is_json());
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_change(&self.disk, context)?;
         let reading = session.read()?;
         let key = self.key.resolve(&reading.state, session.name())?;
         let mut steps = Vec::new();
@@ -197,7 +197,7 @@ impl UnregisterArgs {
     /// Unregisters.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let interrupts = Interrupts::catch(context.output.is_json());
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_change(&self.disk, context)?;
         let reading = session.read()?;
         let steps = self.steps(&session, &reading)?;
         let gone: Vec<usize> = steps.iter().map(|step| step.path).collect();

@@ -35,7 +35,7 @@ impl Args {
     /// Repairs.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
         let interrupts = Interrupts::catch(context.output.is_json());
-        let mut session = Session::open(&self.disk, context)?;
+        let mut session = Session::open_to_change(&self.disk, context)?;
         let reading = session.read()?;
         let findings = audit::findings(&session, &reading);
         if findings.contains(&Finding::CannotTell) {

@@ -3,7 +3,7 @@
 use super::device::{ConnectError, IscsiDevice, Options as SessionOptions};
 use super::login::LoginError;
 use super::url::{Portal, Url};
-use super::{arbiter_isid, own_isid, world};
+use super::{arbiter_isid, own_isid, verbs_isid, world};
 use crate::device::{Data, Device, DeviceError};
 use crate::disk::paths::over_device;
 use crate::disk::{Disk, Identity, OpenError, Options, Path, Purpose, Way};
@@ -15,6 +15,7 @@ use crate::reservation::NexusId;
 use crate::wire::cdb::Command;
 use crate::wire::inquiry::StandardInquiry;
 use crate::wire::status::Status;
+use crate::wire::transport_id::TransportId;
 use crate::wire::vpd::{DeviceIdentification, UnitSerial};
 
 /// Room for any answer to INQUIRY that is used here.
@@ -57,7 +58,11 @@ pub(crate) fn open_disk(name: &str, options: &Options<'_>) -> Result<Disk, OpenE
                 url.portals[0]
             )));
         }
-        paths.push(path(&session.name(), device, options)?);
+        let speaks_for = match options.purpose {
+            Purpose::Look => isid(Purpose::Change, index)?,
+            Purpose::Verb | Purpose::Change | Purpose::Arbitrate => session.isid,
+        };
+        paths.push(path(&session.name(), device, speaks_for, options)?);
     }
     Ok(Disk {
         name: name.to_owned(),
@@ -85,10 +90,12 @@ fn keyring(url: &Url, options: &Options<'_>) -> Result<Keyring, OpenError> {
 }
 
 fn isid(purpose: Purpose, portal: usize) -> Result<Isid, OpenError> {
+    // PORTALS_MAX is far below.
+    let portal = u8::try_from(portal).unwrap_or(u8::MAX);
     match purpose {
-        // PORTALS_MAX is far below.
-        Purpose::Arbitrate => Ok(arbiter_isid(u8::try_from(portal).unwrap_or(u8::MAX))),
-        Purpose::Verb => own_isid().map_err(|error| OpenError::CannotOpen {
+        Purpose::Arbitrate => Ok(arbiter_isid(portal)),
+        Purpose::Change => Ok(verbs_isid(portal)),
+        Purpose::Verb | Purpose::Look => own_isid().map_err(|error| OpenError::CannotOpen {
             name: "/dev/urandom".to_owned(),
             why: error.to_string(),
         }),
@@ -96,13 +103,17 @@ fn isid(purpose: Purpose, portal: usize) -> Result<Isid, OpenError> {
 }
 
 fn remarks(purpose: Purpose, keyring: &Keyring) -> Vec<String> {
-    let mut remarks = Vec::new();
-    if purpose == Purpose::Verb {
-        remarks.push(
-            "seen through a session of its own: an arbiter of this host has another, which is left alone"
-                .to_owned(),
-        );
-    }
+    let session = match purpose {
+        Purpose::Arbitrate => None,
+        Purpose::Verb | Purpose::Look => Some("seen through a session of its own"),
+        Purpose::Change => Some("by this host's session for such verbs"),
+    };
+    let mut remarks: Vec<String> = session
+        .map(|session| {
+            format!("{session}: an arbiter of this host has another, which is left alone")
+        })
+        .into_iter()
+        .collect();
     if keyring.has_short_secret() {
         remarks.push(
             "a CHAP secret is shorter than 12 characters: whoever reads the network finds it"
@@ -261,9 +272,18 @@ fn inquire(
 }
 
 /// Both handles of a path share the session: another login with its ISID would end it.
-fn path(name: &str, device: IscsiDevice, options: &Options<'_>) -> Result<Path, OpenError> {
+fn path(
+    name: &str,
+    device: IscsiDevice,
+    speaks_for: Isid,
+    options: &Options<'_>,
+) -> Result<Path, OpenError> {
+    let mut initiator = device.initiator().clone();
+    if let TransportId::Iscsi { isid, .. } = &mut initiator {
+        *isid = Some(speaks_for.0);
+    }
     let nexus = NexusId::Scsi {
-        initiator: device.initiator().clone(),
+        initiator,
         relative_target_port: None,
     };
     let named = (Some(nexus.clone()), vec![nexus.to_string()]);

@@ -51,14 +51,26 @@ pub fn arbiter_isid(portal: u8) -> Isid {
     Isid([a, b, c, d, 0, portal])
 }
 
-/// An ISID of one's own, that ends nobody's session: random, and never an arbiter's.
+/// The first four bytes of the ISIDs of verbs that change reservations.
+const VERBS: [u8; 4] = [0x80, b'q', b'c', b'v'];
+
+/// The ISID of the one process on a host that changes persistent reservations by hand, through its so-many-th portal.
+///
+/// It never changes, so that a registration that one verb has made is there for the next.
+#[must_use]
+pub fn verbs_isid(portal: u8) -> Isid {
+    let [a, b, c, d] = VERBS;
+    Isid([a, b, c, d, 0, portal])
+}
+
+/// An ISID of one's own, that ends nobody's session: random, and neither an arbiter's nor that of verbs.
 ///
 /// # Errors
 /// When there are no random bytes.
 pub fn own_isid() -> io::Result<Isid> {
     let random: [u8; 5] = world::random()?;
     let mut isid = [0x80, random[0], random[1], random[2], random[3], random[4]];
-    if isid.starts_with(&ARBITER) {
+    if isid.starts_with(&ARBITER) || isid.starts_with(&VERBS) {
         isid[1] ^= 0x80;
     }
     Ok(Isid(isid))
