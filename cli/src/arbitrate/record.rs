@@ -74,8 +74,10 @@ pub(crate) enum What {
         why: String,
         /// The cluster's name.
         cluster: String,
-        /// The profile's name.
-        profile: String,
+        /// The profile's name; none where the times were solved for a takeover.
+        profile: Option<String>,
+        /// The takeover that the times were solved for.
+        takeover_ms: Option<f64>,
         /// How many paths.
         paths: u16,
         /// d: between two defence rounds.
@@ -429,7 +431,8 @@ mod tests {
                 mode: "pr".to_owned(),
                 why: text(),
                 cluster: text(),
-                profile: "default".to_owned(),
+                profile: Some("default".to_owned()),
+                takeover_ms: Some(2500.0),
                 paths: 1,
                 defend_interval_ms: 300.0,
                 challenge_wait_ms: 800.0,

@@ -265,7 +265,11 @@ fn started(args: &Args, disk: &Disk, settings: &Settings, mode: Mode, why: &str)
         },
         why: why.to_owned(),
         cluster: args.cluster.clone(),
-        profile: args.profile.0.name().to_owned(),
+        profile: args
+            .takeover
+            .is_none()
+            .then(|| args.profile.0.name().to_owned()),
+        takeover_ms: args.takeover.map(ms),
         paths: settings.config.paths,
         defend_interval_ms: ms(times.defend_interval),
         challenge_wait_ms: ms(times.challenge_wait),

@@ -130,6 +130,7 @@ fn words(what: &What) -> String {
             why,
             cluster,
             profile,
+            takeover_ms,
             challenge_wait_ms,
             self_stop_ms,
             ..
@@ -139,9 +140,14 @@ fn words(what: &What) -> String {
                 _ => "SCSI-2 reservations",
             };
             let (wait, stop) = (span(*challenge_wait_ms), span(*self_stop_ms));
+            let times = match (profile, takeover_ms) {
+                (Some(profile), _) => format!("profile {profile}"),
+                (None, Some(takeover)) => format!("takeover within {}", span(*takeover)),
+                (None, None) => "times of its own".to_owned(),
+            };
             format!(
                 "{disk} for cluster {cluster}, with {mode} ({why})\n\
-                 profile {profile}: a holder has {wait} to defend, an owner stops after {stop} without proof"
+                 {times}: a holder has {wait} to defend, an owner stops after {stop} without proof"
             )
         }
         What::Found {
