@@ -3,7 +3,7 @@
 use super::{Health, Part};
 use crate::claim::Owner;
 use crate::guards::Guards;
-use crate::ids::Epoch;
+use crate::ids::{Epoch, LogId};
 use crate::layout::{BANKS, COPIES, SLOTS, SUPERBLOCK_BYTES};
 use crate::recover::roots::{self, Place};
 use crate::storage::Storage;
@@ -87,10 +87,18 @@ pub(super) fn look<S: Storage>(storage: &S) -> Superblocks {
         })
         .collect();
     let counting = copies.iter().filter(|copy| counts(copy)).count();
-    for copy in &mut copies {
+    for (copy, place) in copies.iter_mut().zip(&places) {
         if copy.state == CopyState::Damaged {
             copy.health
                 .degrade("it is damaged; another copy serves".to_owned());
+        } else if newest
+            .as_ref()
+            .is_some_and(|it| is_of_another_log(place, it.id))
+        {
+            copy.health.degrade(
+                "it is another log's, written late or to the wrong disk; it counts for nothing"
+                    .to_owned(),
+            );
         } else if counts(copy) && counting == 1 {
             copy.health.degrade(
                 "its other copy is not like it: a crash came between the two writes, or it is damaged; the next \
@@ -115,6 +123,10 @@ pub(super) fn look<S: Storage>(storage: &S) -> Superblocks {
     Superblocks { copies, newest }
 }
 
+fn is_of_another_log(place: &Place, id: LogId) -> bool {
+    matches!(&place.found, Found::Whole(superblock) if superblock.id != id)
+}
+
 /// Two different ones of one epoch and number.
 fn disputed(copies: &mut [SuperblockCopy], places: &[Place]) {
     let whole = |place: &Place| match &place.found {
@@ -126,7 +138,7 @@ fn disputed(copies: &mut [SuperblockCopy], places: &[Place]) {
     for (copy, one) in copies.iter_mut().zip(&all) {
         let rival = |other: &Superblock| {
             one.as_ref()
-                .is_some_and(|one| age(one) == age(other) && one != other)
+                .is_some_and(|one| one.id == other.id && age(one) == age(other) && one != other)
         };
         if one.as_ref().map(age) == best && all.iter().flatten().any(rival) {
             copy.health = Health::Corrupt {
@@ -200,11 +212,13 @@ fn find<S: Storage>(storage: &S) -> (Vec<Place>, Option<Superblock>) {
     (remains, None)
 }
 
-/// The newest of those that can be read, whatever else there is.
+/// The newest of those that can be read, whatever else there is; of the log that is here, if that can be told.
 fn newest_of(places: &[Place]) -> Option<Superblock> {
+    let here = roots::whose(places).ok().flatten();
     let whole = places.iter().filter_map(|place| match &place.found {
         Found::Whole(superblock) => Some(&**superblock),
         Found::Nothing | Found::Remains | Found::Newer { .. } => None,
     });
-    whole.max_by_key(|superblock| age(superblock)).cloned()
+    let here = whole.filter(|superblock| here.is_none_or(|id| superblock.id == id));
+    here.max_by_key(|superblock| age(superblock)).cloned()
 }

@@ -198,7 +198,7 @@ fn was_used<S: Storage>(storage: &S, superblock: &Superblock, guards: Guards) ->
 
 /// Which log the places belong to. One of another log can only have been written by an owner of what was in the region
 /// before, and late, or to the wrong disk: it counts for nothing, however high its epoch. It is one copy, or two.
-fn whose(places: &[Place]) -> Result<Option<LogId>, OpenError> {
+pub(crate) fn whose(places: &[Place]) -> Result<Option<LogId>, OpenError> {
     let mut copies = BTreeMap::<LogId, usize>::new();
     for place in places {
         if let Found::Whole(superblock) = &place.found {

@@ -324,6 +324,10 @@ fn a_late_superblock_of_the_log_that_was_here_before_counts_for_nothing() -> Ver
         let (found, _) = history.open()?;
         let offset = offset as u64;
         assert_eq!(found.notes, [Note::SuperblockCopy { offset }]);
+        let seen = qlog::inspect::inspect(&history.disk, &mut |_, _| {});
+        let described = seen.superblocks.iter().find(|copy| copy.offset == offset);
+        let health = format!("{:?}", described.map(|copy| &copy.health));
+        assert!(health.contains("another log's"), "{health}");
     }
     Ok(())
 }
