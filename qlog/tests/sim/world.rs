@@ -130,7 +130,12 @@ impl std::fmt::Display for Tally {
 
 /// Sizes for a world.
 pub(crate) fn geometry(rng: &mut Rng, real: bool) -> Format {
-    let block_bytes: u32 = if real { 4096 } else { 256 };
+    // Of 256 bytes only one frame fits behind another into a block, of 512 several do.
+    let block_bytes: u32 = if real {
+        4096
+    } else {
+        rng.pick(&[256, 256, 512])
+    };
     let blocks = rng.pick(&[4_u64, 5, 8, 16]);
     let mut format = Format {
         block_bytes,

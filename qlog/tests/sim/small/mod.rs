@@ -1,4 +1,5 @@
-//! Every crash of every small world: sectors of 64 bytes, four a block.
+//! Every crash of every small world: sectors of 64 bytes, four a block (and eight: only then a block is in both of its
+//! shadow slots in turn).
 //!
 //! A world is a [`workload`] of up to four operations, from a new log or from one that has been through its ring; of it,
 //! every flush; of each, every state that a crash under the writes before it may leave ([`states`]); from each of
@@ -17,7 +18,7 @@ use qlog::{Guard, Guards, Layout};
 use states::{Missing, States};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use workload::{Life, STEPS, Start, Step, format};
+use workload::{Life, STEPS, Start, Step};
 
 /// What was looked at.
 #[derive(Clone, Copy, Default, Debug)]
@@ -58,7 +59,7 @@ fn look(start: &Start, steps: &[Step], second_of: u64, guards: Guards) -> Result
     let mut look = Look {
         start,
         guards,
-        layout: format().layout().expect("it is possible"),
+        layout: start.format.layout().expect("it is possible"),
         second_of,
         counts: Counts {
             workloads: 1,
@@ -125,7 +126,7 @@ impl Look<'_> {
     fn recover(&mut self, over: Over, oracle: &Oracle, again: bool) -> Result<(), String> {
         let known = Shared::default();
         *lock(&known) = oracle.clone();
-        let block = format().block_bytes;
+        let block = self.start.format.block_bytes;
         let there = over.patches.len();
         let disk = Overlay::new(&self.start.base, block, over, &known);
         let (found, opened) = self.served(&disk, oracle)?;
@@ -171,7 +172,12 @@ impl Look<'_> {
         for choice in &chosen {
             let over = states.over(choice, Missing::AsBefore);
             let known = Shared::default();
-            let disk = Overlay::new(&self.start.base, format().block_bytes, over, &known);
+            let disk = Overlay::new(
+                &self.start.base,
+                self.start.format.block_bytes,
+                over,
+                &known,
+            );
             self.counts.second += 1;
             let told = |why| format!("crash of the claim, {choice:?}: {why}");
             let (found, opened) = self.served(&disk, oracle).map_err(told)?;
@@ -223,14 +229,15 @@ fn workloads(most: usize) -> Vec<Vec<Step>> {
 /// All of them, on two threads; the first that is wrong ends it.
 fn worlds(most: usize, second_of: u64, guards: Guards) -> Result<Counts, String> {
     let begun = std::time::Instant::now();
-    let starts = [Start::new(), Start::used()];
+    let starts = [Start::new(), Start::used(), Start::larger_blocks()];
     let all = workloads(most);
     let next = AtomicUsize::new(0);
     let result = Mutex::new((Counts::default(), None::<String>));
     let work = || {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(steps), start) = (all.get(number / 2), &starts[number % 2]) else {
+            let start = &starts[number % starts.len()];
+            let Some(steps) = all.get(number / starts.len()) else {
                 return;
             };
             if result.lock().unwrap().1.is_some() {
@@ -259,7 +266,7 @@ fn worlds(most: usize, second_of: u64, guards: Guards) -> Result<Counts, String>
 
 #[test]
 fn every_crash_of_two_operations_leaves_what_was_acknowledged() {
-    let counts = worlds(2, 1, Guards::ALL_ON).unwrap();
+    let counts = worlds(2, 2, Guards::ALL_ON).unwrap();
     assert!(counts.crashes > 1_000 && counts.second > 1_000);
 }
 

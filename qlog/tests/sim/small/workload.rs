@@ -39,11 +39,22 @@ pub(super) const STEPS: [Step; 8] = [
     Step::Owner,
 ];
 
-/// Four segments of four blocks of four sectors.
-pub(super) fn format() -> Format {
+/// Four segments of four blocks of four sectors: one frame fits behind another into a block.
+fn four_a_block() -> Format {
     sized(Format {
-        segment_bytes: 1024,
+        segment_bytes: 4 * 256,
         catalogue_bytes: 512,
+        ..SCALED
+    })
+}
+
+/// Eight sectors a block: several frames do, so a block's images are in both shadow slots in turn.
+fn eight_a_block() -> Format {
+    sized(Format {
+        block_bytes: 512,
+        segment_bytes: 4 * 512,
+        catalogue_bytes: 512,
+        chunk_bytes: 512,
         ..SCALED
     })
 }
@@ -51,6 +62,7 @@ pub(super) fn format() -> Format {
 /// Where a world begins.
 pub(super) struct Start {
     pub(super) name: &'static str,
+    pub(super) format: Format,
     pub(super) base: Arc<Vec<u8>>,
     oracle: Oracle,
     owners: u32,
@@ -59,9 +71,19 @@ pub(super) struct Start {
 impl Start {
     /// A log that was just made.
     pub(super) fn new() -> Self {
+        Self::of("new", four_a_block())
+    }
+
+    /// One of larger blocks.
+    pub(super) fn larger_blocks() -> Self {
+        Self::of("larger blocks", eight_a_block())
+    }
+
+    fn of(name: &'static str, format: Format) -> Self {
         Self {
-            name: "new",
-            base: Arc::new(image(format())),
+            name,
+            format,
+            base: Arc::new(image(format)),
             oracle: Oracle::default(),
             owners: 0,
         }
@@ -92,6 +114,7 @@ impl Start {
         let oracle = lock(&life.oracle).clone();
         Self {
             name: "used",
+            format: four_a_block(),
             base: Arc::new(base),
             oracle,
             owners: life.owners,
@@ -115,7 +138,7 @@ impl Life {
     pub(super) fn begin(start: &Start, guards: Guards) -> Self {
         let oracle = Shared::default();
         *lock(&oracle) = start.oracle.clone();
-        let block = format().block_bytes;
+        let block = start.format.block_bytes;
         let mut life = Self {
             guards,
             base: Arc::clone(&start.base),
