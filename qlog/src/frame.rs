@@ -131,6 +131,7 @@ impl Header {
             sum: raw.sum.get(),
         };
         let sane = header.body_bytes as usize <= MAX_BODY_BYTES
+            && (header.records == 0 || header.kind == Kind::Data)
             && header.first_lsn.is_possible()
             && header.first_lsn > Lsn(0)
             && header.number < u32::MAX;
@@ -345,6 +346,18 @@ mod tests {
         fn any_bytes_are_a_header_or_nothing(bytes in proptest::collection::vec(any::<u8>(), 0..100), mend: bool) {
             prop_assert_eq!(Header::parse(&bytes, seed(), mend), None);
         }
+    }
+
+    #[test]
+    fn only_data_has_records() {
+        let with = |kind| Header {
+            kind,
+            ..header(&[], 3)
+        };
+        let found = |kind| Header::parse(&with(kind).emit(seed()), seed(), false);
+        assert!(found(Kind::Data).is_some());
+        assert_eq!(found(Kind::Seal), None);
+        assert_eq!(found(Kind::EpochStart), None);
     }
 
     #[test]
