@@ -14,9 +14,11 @@
 //!   node can be the owner;
 //! * the arbiter is fed by this loop, so an owner whose `qctl` hangs stops itself.
 
+mod holdings;
+mod serving;
+
 use super::Args;
-use super::command::leash::unblock_signals;
-use super::command::{Fate, Job, Kept, Report, UNPROVED};
+use super::command::{Fate, Kept};
 use super::ending::Ending;
 use super::printer::Printer;
 use super::quorum_log::{self, Claim, OwnedLog, Place};
@@ -26,7 +28,7 @@ use super::systemd::ServiceManager;
 use super::telling;
 use crate::Context;
 use crate::clock::{self, Moment};
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -38,7 +40,6 @@ use quorum::log::{LogError, ParkError};
 use quorum_core::Instant;
 use quorum_core::arbitration::{ClusterTag, Event, Stopped};
 use std::io;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -349,187 +350,6 @@ impl Session<'_> {
         }
     }
 
-    /// From `Held` on no other node can write, and nothing that one had sent is still on its way.
-    fn mount(&self) {
-        let Some(mount) = self.args.mount.clone() else {
-            return;
-        };
-        let heard = self.heard_in.clone();
-        std::thread::spawn(move || {
-            let _loop_is_over = heard.send(Heard::Mounted(mount.mount()));
-        });
-    }
-
-    fn mounted(&mut self, mounted: io::Result<String>) {
-        let Some(mount) = &self.args.mount else {
-            return;
-        };
-        let what = mount.words();
-        match mounted {
-            Ok(kind) => {
-                self.print(What::Mounted { what, kind });
-                self.mounted = true;
-                match self.phase {
-                    // It was lost, or asked to stop, meanwhile.
-                    Phase::Losing => self.detach(),
-                    Phase::Releasing => self.unmount(),
-                    Phase::Contending | Phase::Owning | Phase::Stopping => self.claim_log(),
-                }
-                if self.is_owner {
-                    self.owner();
-                }
-            }
-            Err(error) => {
-                self.past.log = Some(Failure::new(
-                    Exit::CannotOpen,
-                    format!("{what} could not be mounted: {error}"),
-                    "see that the directory is there, and what `blkid` finds on the device",
-                ));
-                self.release();
-            }
-        }
-    }
-
-    /// The disk is still ours: everything is written.
-    fn unmount(&mut self) {
-        let Some(mount) = self.args.mount.clone() else {
-            return;
-        };
-        let (heard, log) = (self.heard_in.clone(), self.claimed.take());
-        self.unmounting = true;
-        std::thread::spawn(move || {
-            // Without a close the next owner only reads a little more.
-            let _closed = log.map(|log| log.close());
-            let _loop_is_over = heard.send(Heard::Unmounted(mount.unmount()));
-        });
-    }
-
-    /// The disk is another's: what the kernel still has of it is of no use, and its writes are refused.
-    fn detach(&mut self) {
-        self.mounted = false;
-        self.claimed = None;
-        let Some(mount) = &self.args.mount else {
-            return;
-        };
-        let (what, done) = (mount.words(), mount.detach());
-        let error = done.err().map(|error| error.to_string());
-        self.print(What::Unmounted { what, error });
-    }
-
-    fn unmounted(&mut self, done: io::Result<()>) {
-        let what = self
-            .args
-            .mount
-            .as_ref()
-            .map_or_else(String::new, super::mount::Mount::words);
-        let error = done.err().map(|error| error.to_string());
-        let failed = error.is_some();
-        self.unmounting = false;
-        if failed && (self.arbiter_over || !self.is_proved()) {
-            // It was lost meanwhile.
-            return self.detach();
-        }
-        self.print(What::Unmounted {
-            what: what.clone(),
-            error,
-        });
-        if failed {
-            // Given back it would be written by two. It is left as it is, held by this node's key.
-            self.past.log = Some(
-                Failure::new(
-                    Exit::Unknown,
-                    format!("{what} could not be unmounted, so the disk was not given back"),
-                    "end what uses it (`fuser -vm`), unmount it, and start and stop this node's qctl once more",
-                )
-                .outcome(Outcome::Unknown),
-            );
-            self.past.left = true;
-            return;
-        }
-        self.mounted = false;
-        self.arbiter.release();
-    }
-
-    /// From `Held` on the log may be read, and is the owner's.
-    fn claim_log(&mut self) {
-        self.claimed = None;
-        let (Some(log), Some(ownership)) = (&self.log, self.arbiter.ownership()) else {
-            return;
-        };
-        let heard = self.heard_in.clone();
-        log.claim(ownership, move |claimed| {
-            let _loop_is_over = heard.send(Heard::Log(claimed));
-        });
-    }
-
-    fn log_claimed(&mut self, claim: Claim) {
-        self.print(What::LogClaimed {
-            epoch: claim.log.epoch().0,
-            checkpoint_lsn: claim.checkpoint.to_string(),
-            records: claim.records,
-            next_lsn: claim.next.to_string(),
-            notes: claim.notes,
-        });
-        self.arbiter.claimed(claim.log.incarnation());
-        self.claimed = Some(claim.log);
-        if self.is_owner {
-            self.owner();
-        }
-    }
-
-    /// An owner that was told to have a log does not run without one.
-    fn log_failed(&mut self, error: &LogError) {
-        if matches!(error, LogError::Fenced(_)) || !self.is_proved() {
-            // The arbiter says what became of the disk.
-            return;
-        }
-        if let Some(place) = &self.args.log {
-            self.past.log = Some(quorum_log::failure(place, &self.args.disk, error));
-        }
-        self.print(What::Remark {
-            text: format!("the quorum log cannot be used: {error}"),
-        });
-        match &self.command {
-            Some(command) => {
-                command.stop(self.grace);
-                self.phase = Phase::Stopping;
-                self.kill_keeper_at = Some(clock::since_boot() + self.grace + KEEPER_LATE);
-            }
-            None => self.release(),
-        }
-    }
-
-    /// The mark tells the next node to take the disk from this one at once: it is sent only by whoever has the disk. One
-    /// on the disk itself is refused to everybody else; one elsewhere follows a clean round that was sent after the
-    /// command's end.
-    fn park_log(&mut self) {
-        let (Some(log), Some(ownership)) = (self.claimed.clone(), self.arbiter.ownership()) else {
-            return;
-        };
-        self.park_when_proved = None;
-        let heard = self.heard_in.clone();
-        quorum_log::park(log, ownership, move |sent| {
-            let _loop_is_over = heard.send(Heard::Parked(sent));
-        });
-    }
-
-    /// Sending the mark was the point of no return. One that failed may be there or not: the disk is given back as
-    /// without a log, and the last look before that tells whether it was ours still.
-    fn log_parked(&mut self, sent: Result<(), ParkError>) {
-        if let Err(ParkError::NotOwner) = sent {
-            return self.arbiter.release();
-        }
-        let epoch = self.claimed.take().map_or(0, |log| log.epoch().0);
-        let error = sent.err().map(|error| error.to_string());
-        let failed = error.is_some();
-        self.print(What::LogParked { epoch, error });
-        if failed {
-            self.arbiter.release();
-        } else {
-            self.arbiter.park();
-        }
-    }
-
     /// Whatever the disk cannot fence may start.
     fn owner(&mut self) {
         let log_is_missing = self.log.is_some() && self.claimed.is_none();
@@ -555,134 +375,6 @@ impl Session<'_> {
     fn is_proved(&self) -> bool {
         let ownership = self.arbiter.ownership();
         ownership.is_some_and(|ownership| ownership.check().is_ok())
-    }
-
-    fn start_command(&mut self) {
-        let Some(ownership) = self.arbiter.ownership() else {
-            return;
-        };
-        let job = Job {
-            command: self.args.command.clone(),
-            environment: self.environment(),
-            loss_grace: self.loss_grace,
-        };
-        let heard = self.heard_in.clone();
-        let kept = self.arbiter.lock_descriptors().and_then(|locks| {
-            Kept::start(&job, ownership, locks, move |fate| {
-                let _loop_is_over = heard.send(Heard::Command(fate));
-            })
-        });
-        match kept {
-            Ok(kept) => self.command = Some(kept),
-            Err(error) => {
-                self.past.not_started = error.raw_os_error().or(Some(libc::EAGAIN));
-                self.release();
-            }
-        }
-    }
-
-    /// It stands on its own: it neither ends with the ownership nor ends it.
-    fn start_then(&mut self, line: String) {
-        let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(&line).envs(self.environment());
-        for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
-            command.env_remove(name);
-        }
-        unblock_signals(&mut command);
-        match command.stdin(Stdio::null()).spawn() {
-            Ok(mut child) => {
-                self.print(What::Remark {
-                    text: format!("--then runs as process {}: {line}", child.id()),
-                });
-                let heard = self.heard_in.clone();
-                std::thread::spawn(move || {
-                    let how = child
-                        .wait()
-                        .map_or_else(|e| e.to_string(), |s| s.to_string());
-                    let _loop_is_over = heard.send(Heard::Then(format!("--then has ended: {how}")));
-                });
-            }
-            Err(error) => self.print(What::Remark {
-                text: format!("--then could not be started: {error}"),
-            }),
-        }
-    }
-
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        let mut environment = vec![("QCTL_DISK", self.args.disk.clone())];
-        let key = self
-            .arbiter
-            .ownership()
-            .and_then(|ownership| ownership.key());
-        environment.extend(key.map(|key| ("QCTL_KEY", key.to_string())));
-        let epoch = self.claimed.as_ref().map(|log| log.epoch());
-        environment.extend(epoch.map(|epoch| ("QCTL_EPOCH", epoch.to_string())));
-        environment
-    }
-
-    fn command_did(&mut self, fate: Fate) {
-        match fate {
-            Fate::Told(Report::Started { pid }) => {
-                let words = self.args.command.iter().map(|word| word.to_string_lossy());
-                let command = words.collect::<Vec<_>>().join(" ");
-                self.print(What::CommandStarted { pid, command });
-            }
-            Fate::Told(Report::NotStarted { errno }) => {
-                self.past.not_started = Some(errno);
-                if errno == UNPROVED && !self.is_proved() {
-                    self.lost();
-                }
-                self.command_ended();
-            }
-            Fate::Told(Report::Terminating { unproved }) => {
-                let why = match (unproved, self.phase) {
-                    (true, _) => "no proof of ownership came in time",
-                    (false, Phase::Losing) => "the disk is lost",
-                    (false, Phase::Owning | Phase::Stopping) => "asked to stop",
-                    (false, Phase::Contending | Phase::Releasing) => "it should not run",
-                };
-                let why = why.to_owned();
-                self.print(What::CommandTerminating { why });
-            }
-            Fate::Told(Report::Killing { processes }) => {
-                // It is at work; what does not die hangs in the kernel, and would not die without it either.
-                if self.phase == Phase::Stopping {
-                    self.kill_keeper_at = None;
-                }
-                self.print(What::CommandKilled { processes });
-            }
-            Fate::Told(Report::Ended { status }) => {
-                self.past.status = Some(status);
-                self.print(What::CommandEnded { status });
-                self.command_ended();
-            }
-            Fate::KeeperDied => {
-                // As the kernel did to the command itself.
-                let status = 128 + 9;
-                self.past.status = Some(status);
-                self.print(What::Remark {
-                    text: "the command's keeper was killed, and all that it kept with it"
-                        .to_owned(),
-                });
-                self.print(What::CommandEnded { status });
-                self.command_ended();
-            }
-        }
-    }
-
-    fn command_ended(&mut self) {
-        self.command = None;
-        self.kill_keeper_at = None;
-        match self.phase {
-            Phase::Losing => {
-                if self.mounted {
-                    self.detach();
-                }
-                self.arbiter.disarm_watchdog();
-            }
-            Phase::Contending | Phase::Owning | Phase::Stopping => self.release(),
-            Phase::Releasing => {}
-        }
     }
 
     fn signalled(&mut self, signal: Signal) {
