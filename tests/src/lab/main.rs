@@ -14,6 +14,7 @@ mod disk;
 mod group;
 mod guest;
 mod image;
+mod jobs;
 mod observe;
 mod options;
 mod packages;

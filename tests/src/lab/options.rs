@@ -10,7 +10,7 @@ cargo lab [OPTIONS] [FILTER]...   play the cases whose group/name has one of the
   --list        print the cases, one a line, and end
   --all         also the long cases, and repetitions
   --group G     only this group
-  --jobs N      guests at a time (default: twice the processors, at most 4)
+  --jobs N      guests at a time (default: thrice the processors, at most 6); two of three only wait most of the time
   --json FILE   write the results there too
   --help        this";
 

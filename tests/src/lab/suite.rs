@@ -10,6 +10,7 @@ use crate::disk::Disk;
 use crate::group::Group;
 use crate::guest::{Guest, Machine, Served};
 use crate::image::{self, Kernel, Tools};
+use crate::jobs::{Jobs, in_parallel};
 use crate::options::Options;
 use crate::packages;
 use crate::paths::Paths;
@@ -20,8 +21,6 @@ use ::tests::protocol::{Answer, Request};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a group's set-up may take.
@@ -108,11 +107,7 @@ impl Suite {
         let started = Instant::now();
         std::fs::create_dir_all(paths.run())?;
         let mut run = Run::default();
-        let jobs = options.jobs.unwrap_or_else(|| {
-            // Most of the longer cases wait for spans of time to pass: more guests than processors, but not so many
-            // that each becomes slow enough to miss its bounds.
-            std::thread::available_parallelism().map_or(2, |count| (2 * count.get()).min(4))
-        });
+        let jobs = Jobs::of(options.jobs);
 
         let names: BTreeSet<&str> = selected.iter().map(|case| case.group.as_str()).collect();
         let groups: Vec<&Group> = names.iter().map(|&name| &self.groups[name]).collect();
@@ -121,7 +116,7 @@ impl Suite {
             "images after {:.1} s",
             started.elapsed().as_secs_f64()
         ));
-        let ready = boot_all(&groups, &machines, paths, jobs, &mut run.remarks)?;
+        let ready = boot_all(&groups, &machines, paths, jobs.boots(), &mut run.remarks)?;
         say(&format!(
             "guests saved after {:.1} s",
             started.elapsed().as_secs_f64()
@@ -145,7 +140,9 @@ impl Suite {
         }
         // The long ones first, so that none is left running alone at the end.
         turns.sort_by_key(|turn| std::cmp::Reverse(turn.case.bound));
-        let played = in_parallel(jobs, &turns, |turn| {
+        let (waiting, working): (Vec<_>, Vec<_>) =
+            turns.into_iter().partition(|turn| turn.case.waits());
+        let played = jobs.play(&waiting, &working, |turn| {
             let result = self.play(turn, &ready, paths);
             say_case(&result);
             result
@@ -431,43 +428,9 @@ fn check_nodes(case: &Case, group: &Group) -> Result<()> {
     Ok(())
 }
 
-/// Does the work for each item, some at a time; the results in the items' order.
-fn in_parallel<T: Sync, R: Send>(
-    jobs: usize,
-    items: &[T],
-    work: impl Fn(&T) -> R + Sync,
-) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                while let Some((index, item)) = {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    items.get(index).map(|item| (index, item))
-                } {
-                    let result = work(item);
-                    done.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((index, result));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, result)| result).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn results_come_in_the_order_of_the_items() {
-        let items: Vec<u32> = (0..50).collect();
-        assert_eq!(in_parallel(4, &items, |&item| item), items);
-    }
 
     #[test]
     fn every_case_and_every_group_of_this_repository_can_be_read() {

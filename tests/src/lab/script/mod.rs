@@ -67,6 +67,13 @@ impl Case {
         format!("{}/{}", self.group, self.name)
     }
 
+    /// Does it wait most of its time for spans to pass, and leave the processors alone? Who arbitrates does.
+    pub(crate) fn waits(&self) -> bool {
+        let arbitrates = |argv: &[String]| argv.iter().any(|word| word == "arbitrate");
+        (self.steps.iter())
+            .any(|step| matches!(&step.act, Act::Start { argv, .. } if arbitrates(argv)))
+    }
+
     /// Is it played twice, by qctl and by the tools that everybody knows?
     pub(crate) fn is_comparison(&self) -> bool {
         self.steps.iter().any(|step| step.peer.is_some())
