@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "arbitrate/bad_input.rs"]
+mod bad_input;
 #[path = "support/lateness.rs"]
 mod lateness;
 #[path = "arbitrate/losing.rs"]

@@ -244,6 +244,15 @@ pub(crate) enum What {
         /// By how much.
         by_ms: f64,
     },
+    /// The disk took longer for an answer than the times allow for.
+    Slow {
+        /// Over which path.
+        path: u16,
+        /// How long.
+        took_ms: f64,
+        /// What they allow for.
+        allowed_ms: f64,
+    },
     /// This host stood still, or its clock was set: ownership is proved again before the next write.
     Stalled {
         /// `suspended`, `late`, `clock-set`.
@@ -518,6 +527,11 @@ mod tests {
                 age_ms: 3.0,
             },
             What::Late { by_ms: 3.0 },
+            What::Slow {
+                path: 0,
+                took_ms: 80.0,
+                allowed_ms: 60.0,
+            },
             What::Stalled {
                 cause: "suspended".to_owned(),
                 by_ms: 3000.0,

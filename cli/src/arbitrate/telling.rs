@@ -18,6 +18,15 @@ pub(super) fn what(notice: &Notice, cluster: ClusterTag) -> What {
             why: why.clone(),
         },
         Happening::Stalled(stall) => stalled(*stall),
+        Happening::Slow {
+            path,
+            took,
+            allowed,
+        } => What::Slow {
+            path: path.0,
+            took_ms: ms(*took),
+            allowed_ms: ms(*allowed),
+        },
         Happening::PathHung { path, verb } => What::PathHung {
             path: path.0,
             verb: (*verb).to_owned(),

@@ -92,6 +92,7 @@ fn label(what: &What) -> Option<(&'static str, Style)> {
         What::Aptpl { active } => ("aptpl", if *active { PLAIN } else { WARN }),
         What::RoundFailed { .. } => ("unproved", WARN),
         What::Late { .. } => ("late", WARN),
+        What::Slow { .. } => ("slow", WARN),
         What::Stalled { .. } => ("STALLED", WARN),
         What::Trouble { .. } => ("trouble", WARN),
         What::Attention { .. } => ("attention", FAINT),
@@ -246,6 +247,16 @@ fn words(what: &What) -> String {
                 span(*by_ms)
             )
         }
+        What::Slow {
+            path,
+            took_ms,
+            allowed_ms,
+        } => format!(
+            "path {path} took {} for an answer, the times allow for {}: `qctl disk check` tells which profile this disk \
+             carries",
+            span(*took_ms),
+            span(*allowed_ms)
+        ),
         What::Stalled { cause, by_ms } => stalled(cause, *by_ms),
         What::Trouble { path, verb, why } => format!("{verb} on path {path}: {why}"),
         What::Attention {

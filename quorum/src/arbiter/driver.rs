@@ -35,6 +35,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
 
 /// What the service asks of the driver, without ever waiting for it.
 #[derive(Debug, Default)]
@@ -70,12 +71,16 @@ pub(super) struct Driver {
     pub(super) state: State,
 }
 
+/// A slow disk is told of so often.
+const SLOW_TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// What the driver remembers between two inputs.
 #[derive(Default)]
 pub(super) struct State {
     /// Answers that were ready at once, in order.
     pub(super) ready: VecDeque<Input>,
     proved_until: Instant,
+    slow_told_at: Option<Instant>,
     /// This host stood still then, and nothing has been proved since.
     stalled_at: Option<Instant>,
     terms: u64,
@@ -113,6 +118,7 @@ impl Driver {
             }
             if let Ok(done) = self.inbox.done.try_recv() {
                 self.clerk.saw(done.exchange());
+                self.tell_slow(&done);
                 let path = &mut self.paths[usize::from(done.path().0)];
                 self.state.ready.extend(path.done(done, &self.notices));
                 continue;
@@ -145,6 +151,26 @@ impl Driver {
             return Some(Input::Fed);
         }
         self.serials_input()
+    }
+
+    /// An answer that took longer than the times allow for, beyond what this host's own lateness may be of it; not
+    /// again and again.
+    fn tell_slow(&mut self, done: &Done) {
+        let allowed = self.times.round_trip + self.times.lateness;
+        let Some(took) = done.took().filter(|took| *took > allowed) else {
+            return;
+        };
+        let at = now();
+        let told_lately = |told: Instant| at.saturating_since(told) < SLOW_TOLD_EVERY;
+        if !self.state.slow_told_at.is_some_and(told_lately) {
+            self.state.slow_told_at = Some(at);
+            let path = done.path();
+            self.notices.tell(Happening::Slow {
+                path,
+                took,
+                allowed,
+            });
+        }
     }
 
     /// Did this host stand still since the last look? Then nothing is written before ownership is proved again.

@@ -40,6 +40,15 @@ pub enum Happening {
         /// Why, and the privilege or limit that would allow it.
         why: String,
     },
+    /// The disk took longer for an answer than the times allow for: they are too fast for it.
+    Slow {
+        /// Over which path.
+        path: PathId,
+        /// How long it took.
+        took: Duration,
+        /// The times' round trip, and the lateness of this host that they allow for.
+        allowed: Duration,
+    },
     /// A path has not come back within its bound: its thread is given up until it does.
     PathHung {
         /// Which.

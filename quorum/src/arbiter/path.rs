@@ -41,6 +41,7 @@ pub(super) struct Done {
     path: PathId,
     id: CommandId,
     sent_at: Instant,
+    took: Duration,
     exchange: Exchange,
 }
 
@@ -236,6 +237,7 @@ fn work(
             path,
             id: order.id,
             sent_at,
+            took: now().saturating_since(sent_at),
             exchange,
         };
         if done.send(back).is_err() {
@@ -249,6 +251,14 @@ impl Done {
     /// On which path.
     pub(super) const fn path(&self) -> PathId {
         self.path
+    }
+
+    /// How long the disk took, of an answer.
+    pub(super) const fn took(&self) -> Option<Duration> {
+        match self.exchange.answer {
+            Answer::Done(_) => Some(self.took),
+            _ => None,
+        }
     }
 
     /// What came back.

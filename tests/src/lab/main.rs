@@ -17,6 +17,7 @@ mod image;
 mod jobs;
 mod observe;
 mod options;
+mod outside;
 mod packages;
 mod paths;
 mod play;

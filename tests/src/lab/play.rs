@@ -7,11 +7,13 @@
 use crate::group::Group;
 use crate::guest::Guest;
 use crate::observe::{Observed, observe};
-use crate::script::{Act, Expect, Step};
+use crate::outside::Outside;
+use crate::script::{Act, Expect, OUTSIDE, Step};
 use ::tests::protocol::{Answer, Ended, Request};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -51,6 +53,9 @@ pub(crate) struct Player<'a> {
     last_printed: String,
     /// The programs that were started in this guest.
     started: Vec<String>,
+    /// Our program on the host, and those of it that run there.
+    qctl: PathBuf,
+    outside: BTreeMap<String, Outside>,
     /// What programs had printed when their machines were killed.
     printed: BTreeMap<String, String>,
 }
@@ -64,8 +69,15 @@ impl<'a> Player<'a> {
             shown: Vec::new(),
             last_printed: String::new(),
             started: Vec::new(),
+            qctl: PathBuf::from("qctl"),
+            outside: BTreeMap::new(),
             printed: BTreeMap::new(),
         }
+    }
+
+    /// What `qctl` is outside of the guest.
+    pub(crate) fn with_qctl(self, qctl: PathBuf) -> Self {
+        Self { qctl, ..self }
     }
 
     /// Plays a step: does it, and compares what came with what must.
@@ -98,6 +110,27 @@ impl<'a> Player<'a> {
             Act::Run { node, argv, bound } => {
                 Outcome::Ended(self.run(node, argv, bound.unwrap_or(COMMAND))?)
             }
+            Act::Start { name, node, argv } if node == OUTSIDE => {
+                let url = self.guest.served()?.url();
+                let argv: Vec<String> = argv
+                    .iter()
+                    .map(|word| word.replace("{url}", &url))
+                    .collect();
+                let started = Outside::start(&self.qctl, &argv)?;
+                self.outside.insert(name.clone(), started);
+                Outcome::Nothing
+            }
+            Act::Write {
+                node,
+                block,
+                byte,
+                blocks,
+            } if node == OUTSIDE => {
+                let offset = block * u64::from(BLOCK_BYTES);
+                let length = blocks * BLOCK_BYTES;
+                self.guest.served()?.write(offset, *byte, length)?;
+                Outcome::Nothing
+            }
             Act::Start { name, node, argv } => {
                 let request = Request::Start {
                     name: name.clone(),
@@ -105,6 +138,10 @@ impl<'a> Player<'a> {
                 };
                 self.started.push(name.clone());
                 self.done(&request)?
+            }
+            Act::Signal { name, signal } if self.outside.contains_key(name) => {
+                self.outside[name].signal(signal)?;
+                Outcome::Nothing
             }
             Act::Signal { name, signal } => self.done(&Request::Signal {
                 name: name.clone(),
@@ -146,6 +183,14 @@ impl<'a> Player<'a> {
                 ensure!(self.guest.wait_for_end(*bound)?, "the guest is still there");
                 Outcome::Nothing
             }
+            Act::MachineStop => {
+                self.guest.stop()?;
+                Outcome::Nothing
+            }
+            Act::MachineContinue => {
+                self.guest.go_on()?;
+                Outcome::Nothing
+            }
             Act::PowerCut => bail!("a power cut is the suite's to play"),
             Act::Print => {
                 self.shown.push(self.last_printed.clone());
@@ -171,6 +216,11 @@ impl<'a> Player<'a> {
     }
 
     fn wait(&mut self, name: &str, bound: Duration) -> Result<Outcome> {
+        if let Some(outside) = self.outside.get_mut(name) {
+            let ended = outside.wait(bound)?;
+            self.last_printed.clone_from(&ended.stdout);
+            return Ok(Outcome::Ended(ended));
+        }
         let request = Request::Wait {
             name: name.to_owned(),
             bound_ms: millis(bound),
@@ -194,6 +244,10 @@ impl<'a> Player<'a> {
         fields: &[(String, String)],
         bound: Duration,
     ) -> Result<Outcome> {
+        if let Some(outside) = self.outside.get_mut(name) {
+            self.last_printed = outside.event(fields, bound)?;
+            return Ok(Outcome::Nothing);
+        }
         let request = Request::Event {
             name: name.to_owned(),
             fields: fields.to_vec(),
@@ -253,6 +307,9 @@ impl<'a> Player<'a> {
     }
 
     fn printed_by(&mut self, name: &str) -> Result<String> {
+        if let Some(outside) = self.outside.get_mut(name) {
+            return Ok(outside.printed().to_owned());
+        }
         let request = Request::Output {
             name: name.to_owned(),
         };

@@ -16,7 +16,7 @@ use crate::packages;
 use crate::paths::Paths;
 use crate::play::Player;
 use crate::report::{CaseResult, Verdict, say, say_case};
-use crate::script::{Act, Case, parse};
+use crate::script::{Act, Case, OUTSIDE, parse};
 use ::tests::protocol::{Answer, Request};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
@@ -254,7 +254,7 @@ fn play_in_guest(
     }
     let disk = Disk::new(group, paths)?;
     let first = restore(group, ready, &disk, paths, result)?;
-    let mut player = Player::new(first, group, case.bound);
+    let mut player = Player::new(first, group, case.bound).with_qctl(binaries::qctl(paths));
     for step in &case.steps {
         let played = match step.act {
             Act::PowerCut => player.power_cut(|| restore(group, ready, &disk, paths, result)),
@@ -403,7 +403,11 @@ fn set_up(
 fn check_nodes(case: &Case, group: &Group) -> Result<()> {
     for step in &case.steps {
         let node = match &step.act {
-            Act::Run { node, .. } | Act::Start { node, .. } if node == "guest" => continue,
+            Act::Run { node, .. } | Act::Start { node, .. }
+                if node == "guest" || node == OUTSIDE =>
+            {
+                continue;
+            }
             Act::Run { node, .. }
             | Act::Start { node, .. }
             | Act::Observe { node }
@@ -416,6 +420,8 @@ fn check_nodes(case: &Case, group: &Group) -> Result<()> {
             | Act::Sleep(_)
             | Act::Gone(_)
             | Act::PowerCut
+            | Act::MachineStop
+            | Act::MachineContinue
             | Act::Print => continue,
         };
         ensure!(

@@ -342,6 +342,7 @@ impl Session<'_> {
             | Happening::Serials(_)
             | Happening::Unprivileged { .. }
             | Happening::Stalled(_)
+            | Happening::Slow { .. }
             | Happening::PathHung { .. }
             | Happening::PathBack { .. }
             | Happening::WatchdogArmed { .. }

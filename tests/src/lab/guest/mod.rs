@@ -161,6 +161,23 @@ impl Guest {
         Ok((asked, Duration::try_from_secs_f64(seconds)?, Instant::now()))
     }
 
+    /// The machine as a whole stands still until [`Self::go_on`].
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.qmp.stop()
+    }
+
+    /// It goes on, as if no time had passed.
+    pub(crate) fn go_on(&mut self) -> Result<()> {
+        self.qmp.go_on()
+    }
+
+    /// The target of ours that it uses.
+    pub(crate) fn served(&self) -> Result<&Served> {
+        self.served
+            .as_ref()
+            .context("only a group with a target of ours has an outside")
+    }
+
     /// Ends the machine without warning, as a power cut would.
     pub(crate) fn power_cut(&mut self) -> Result<()> {
         self.process.kill()?;

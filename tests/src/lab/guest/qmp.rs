@@ -1,4 +1,4 @@
-//! QEMU's control socket: just what saving and restoring a state needs.
+//! QEMU's control socket: just what saving and restoring a state, and stopping and continuing a machine, needs.
 
 use super::lines::Lines;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -48,6 +48,16 @@ impl Qmp {
             }
             sleep(POLL);
         }
+    }
+
+    /// The machine stands still, its clocks too.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.command("stop", &json!({})).map(drop)
+    }
+
+    /// It goes on, as if no time had passed.
+    pub(crate) fn go_on(&mut self) -> Result<()> {
+        self.command("cont", &json!({})).map(drop)
     }
 
     /// Waits until a state is read, and lets the machine run.

@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -67,6 +68,17 @@ impl Served {
         let portals = portals.unwrap_or_default().split(',');
         served.portals = portals.map(str::to_owned).collect();
         Ok(served)
+    }
+
+    /// What it is for a node outside of the guest.
+    pub(crate) fn url(&self) -> String {
+        format!("iscsi://{}/{NAME}/0", self.portals[0])
+    }
+
+    /// Writes to its medium, past every reservation.
+    pub(crate) fn write(&self, offset: u64, byte: u8, length: u32) -> Result<()> {
+        let file = std::fs::OpenOptions::new().write(true).open(&self.file)?;
+        Ok(file.write_all_at(&vec![byte; length as usize], offset)?)
     }
 
     /// QEMU's devices: a network, and a disk for each of these initiators.

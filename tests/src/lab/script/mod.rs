@@ -33,6 +33,9 @@
 //! gone 20s                                           the guest itself ends (a watchdog)
 //! power-cut                                          the machine is killed, and started again over the same disk; what
 //!                                                    NAME has printed until then is in the new guest's /tmp/NAME.printed
+//! machine stop                                       the guest as a whole stands still, its clocks too
+//! machine continue                                   it goes on, as if no time had passed
+//! start next outside: qctl arbitrate {url} --json    on the host, against the same target of ours (group `served`)
 //! repeat 3                                           the steps up to `end`, so often
 //! end
 //! print                                              shows what the last command printed in the lab's report
@@ -46,6 +49,9 @@ mod words;
 pub(crate) use parse::parse;
 
 use std::time::Duration;
+
+/// The node that is no node of the guest: the host.
+pub(crate) const OUTSIDE: &str = "outside";
 
 /// A case.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,6 +149,8 @@ pub(crate) enum Act {
     Sleep(Duration),
     Gone(Duration),
     PowerCut,
+    MachineStop,
+    MachineContinue,
     Print,
 }
 

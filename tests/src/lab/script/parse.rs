@@ -1,7 +1,7 @@
 //! From a case's text to its steps.
 
 use super::words::{byte, field, key, span, split};
-use super::{Act, Case, Expect, Step};
+use super::{Act, Case, Expect, OUTSIDE, Step};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::time::Duration;
 
@@ -131,10 +131,11 @@ fn act(text: &str) -> Result<Act> {
             .split_once(':')
             .context("start NAME on NODE: COMMAND")?;
         let head = split(head)?;
-        let [name, on, node] = &head[..] else {
-            bail!("start NAME on NODE: COMMAND");
+        let (name, node) = match &head[..] {
+            [name, on, node] if on == "on" => (name, node),
+            [name, node] if node == OUTSIDE => (name, node),
+            _ => bail!("start NAME on NODE: COMMAND"),
         };
-        ensure!(on == "on", "start NAME on NODE: COMMAND");
         return Ok(Act::Start {
             name: name.clone(),
             node: node.clone(),
@@ -180,6 +181,8 @@ fn act(text: &str) -> Result<Act> {
             ["sleep", bound] => Act::Sleep(span(bound)?),
             ["gone", bound] => Act::Gone(span(bound)?),
             ["power-cut"] => Act::PowerCut,
+            ["machine", "stop"] => Act::MachineStop,
+            ["machine", "continue"] => Act::MachineContinue,
             ["print"] => Act::Print,
             _ => bail!("no such step"),
         },
