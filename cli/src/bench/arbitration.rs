@@ -71,6 +71,7 @@ impl Args {
             cycle: times.challenge_wait + times.defend_interval,
             witness: Witness::start(),
             series: Vec::new(),
+            deposed: Check::new("a live owner was not deposed"),
         };
         bench.takes(&mut Field::new(&mut contest, &site, &without_log), context)?;
         match &with_log {
@@ -83,10 +84,11 @@ impl Args {
                 .remarks
                 .push("no hand-over by parking: there is no quorum log (--log WHERE)".to_owned()),
         }
-        let deposed = bench.contest(&mut Field::new(&mut contest, &site, &without_log), context)?;
+        bench.contest(&mut Field::new(&mut contest, &site, &without_log), context)?;
         let Bench {
             witness,
             mut series,
+            deposed,
             ..
         } = bench;
         outcome.peers = peer::hand_overs(&self.contended.peer, &series);
@@ -105,6 +107,7 @@ struct Bench<'a> {
     cycle: Duration,
     witness: Witness,
     series: Vec<Series>,
+    deposed: Check,
 }
 
 impl Bench<'_> {
@@ -146,6 +149,7 @@ impl Bench<'_> {
             field.start(node, false)?;
         }
         let mut owner = field.until_ready(None, 0)?;
+        let mut since_ns = clock::now().monotonic_ns;
         let mut found = [(true, PARKED_TOLD), (false, PARKED)].map(|(told, name)| {
             let named = |what: &str| Series::new(format!("{name}: {what}"), "ms");
             (told, name, named("next held"), named("next owner"))
@@ -154,21 +158,29 @@ impl Bench<'_> {
             for (told, name, held, next_owner) in &mut found {
                 field.listen(self.cycle.mul_f64(spread(run)))?;
                 let _before = self.witness.worst();
+                let lost = field.loss(owner, since_ns).is_some();
                 let asked_ns = field.signal(owner, Signal::SIGTERM);
+                let parked = !lost && field.until_parked(owner)?;
                 if *told {
-                    field.until_parked(owner)?;
                     field.tell_of_hand_over(owner);
                 }
-                let next = field.until_ready(Some(owner), asked_ns)?;
+                let from_ns = if lost { since_ns } else { asked_ns };
+                let next = field.until_ready(Some(owner), from_ns)?;
                 let (lateness, late) = self.lateness();
-                let phases = Phases::of(&field.records, next, asked_ns).ok_or_else(untold)?;
-                held.samples.push(Sample {
-                    value: phases.held_ms,
-                    late,
-                    phases: Some(phases),
-                });
-                next_owner.push(phases.owner_ms, late);
-                self.tell(name, run, phases.owner_ms, lateness, context)?;
+                if parked {
+                    let phases = Phases::of(&field.records, next, asked_ns).ok_or_else(untold)?;
+                    held.samples.push(Sample {
+                        value: phases.held_ms,
+                        late,
+                        phases: Some(phases),
+                    });
+                    next_owner.push(phases.owner_ms, late);
+                    self.tell(name, run, phases.owner_ms, lateness, context)?;
+                } else {
+                    let words = format!("node {owner} lost the disk before hand-over {run}");
+                    self.deposed.count(Err(words));
+                }
+                since_ns = clock::now().monotonic_ns;
                 field.until_ended(owner)?;
                 field.start(owner, false)?;
                 field.until_contending(owner)?;
@@ -183,7 +195,7 @@ impl Bench<'_> {
     }
 
     /// The owner gives back, the next one takes; the last one defends.
-    fn contest(&mut self, field: &mut Field<'_>, context: &mut Context) -> Result<Check, Failure> {
+    fn contest(&mut self, field: &mut Field<'_>, context: &mut Context) -> Result<(), Failure> {
         for node in 1..=self.args.contended.contenders {
             field.start(node, false)?;
         }
@@ -210,13 +222,12 @@ impl Bench<'_> {
             owner = next;
         }
         self.series.extend([held, next_owner]);
-        let deposed = self.defend(field, owner)?;
-        field.stop_all(field.owner_since(0))?;
-        Ok(deposed)
+        self.defend(field, owner)?;
+        field.stop_all(field.owner_since(0))
     }
 
-    fn defend(&mut self, field: &mut Field<'_>, owner: u8) -> Result<Check, Failure> {
-        let mut check = Check::new("a live owner was not deposed");
+    fn defend(&mut self, field: &mut Field<'_>, owner: u8) -> Result<(), Failure> {
+        let mut held = true;
         let mut cpu = Series::new("defender: processor time", "% of a core");
         let mut resident = Series::new("defender: resident", "MiB");
         let mut age = Series::new("defender: age of a proof", "ms");
@@ -237,12 +248,10 @@ impl Bench<'_> {
             if let Some(kib) = resident_kib(pid) {
                 resident.push(f64::from(kib) / 1024.0, late);
             }
-            let lost = field
-                .told(owner, began_ns)
-                .find(|record| matches!(record.what, What::Fenced { .. } | What::Stopped { .. }));
-            if let Some(record) = lost {
+            if let Some(record) = field.loss(owner, began_ns) {
                 let after = Duration::from_nanos(record.monotonic_ns - began_ns);
-                check.count(Err(format!(
+                held = false;
+                self.deposed.count(Err(format!(
                     "after {} s: {:?}",
                     after.as_secs(),
                     record.what
@@ -251,8 +260,8 @@ impl Bench<'_> {
             }
         }
         drop(load);
-        if check.failed == 0 {
-            check.count(Ok(()));
+        if held {
+            self.deposed.count(Ok(()));
         }
         for record in field.told(owner, began_ns) {
             if let What::Defended { age_ms } = record.what {
@@ -260,7 +269,7 @@ impl Bench<'_> {
             }
         }
         self.series.extend([cpu, resident, age]);
-        Ok(check)
+        Ok(())
     }
 
     fn lateness(&self) -> (Duration, bool) {

@@ -198,12 +198,22 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Hears until this node has sent the mark of a hand-over.
-    pub(super) fn until_parked(&mut self, node: u8) -> Result<(), Failure> {
+    /// Hears until this owner has sent the mark of a hand-over; false when it has lost the disk instead.
+    pub(super) fn until_parked(&mut self, node: u8) -> Result<bool, Failure> {
         self.hear("the owner to park", |heard| {
             let record = event(heard)?;
-            (record.node == node && matches!(record.what, What::LogParked { .. })).then_some(())
+            match record.what {
+                What::LogParked { .. } if record.node == node => Some(true),
+                What::Fenced { .. } | What::Stopped { .. } if record.node == node => Some(false),
+                _ => None,
+            }
         })
+    }
+
+    /// How this owner has lost the disk since, if it has.
+    pub(super) fn loss(&self, node: u8, since_ns: u64) -> Option<&Record> {
+        self.told(node, since_ns)
+            .find(|record| matches!(record.what, What::Fenced { .. } | What::Stopped { .. }))
     }
 
     /// Hears until this node holds the disk.
