@@ -202,11 +202,10 @@ impl<'a> Field<'a> {
     pub(super) fn until_parked(&mut self, node: u8) -> Result<bool, Failure> {
         self.hear("the owner to park", |heard| {
             let record = event(heard)?;
-            match record.what {
-                What::LogParked { .. } if record.node == node => Some(true),
-                What::Fenced { .. } | What::Stopped { .. } if record.node == node => Some(false),
-                _ => None,
-            }
+            let of_it = record.node == node;
+            let parked = of_it && matches!(record.what, What::LogParked { .. });
+            let ended = of_it && matches!(record.what, What::Fenced { .. } | What::Stopped { .. });
+            (parked || ended).then_some(parked)
         })
     }
 

@@ -254,11 +254,9 @@ impl Done {
     }
 
     /// How long the disk took, of an answer.
-    pub(super) const fn took(&self) -> Option<Duration> {
-        match self.exchange.answer {
-            Answer::Done(_) => Some(self.took),
-            _ => None,
-        }
+    pub(super) fn took(&self) -> Option<Duration> {
+        let answered = matches!(self.exchange.answer, Answer::Done(_));
+        answered.then_some(self.took)
     }
 
     /// What came back.
