@@ -356,7 +356,8 @@ impl<'a, S: Storage> Walk<'a, S> {
         later: Option<(u64, Header)>,
     ) -> Option<Cursor> {
         let (at, header) = later?;
-        if header.first_lsn.0 > self.covered.0 + 1 || at <= cursor.at {
+        let is_covered = header.first_lsn <= self.covered.next();
+        if !is_covered || header.first_lsn < cursor.expected.lsn || at <= cursor.at {
             return None;
         }
         self.note_covered(reader, cursor, header.first_lsn);
