@@ -109,6 +109,10 @@ impl Report for Simulated {
             "exposed_with_aptpl": counts.exposed_with_aptpl,
             "acknowledged_exposed": counts.acknowledged_exposed,
             "revived": counts.revived,
+            "let_in": counts.let_in,
+            "acknowledged_in_logs": counts.acknowledged_in_logs,
+            "late_log_writes": counts.late_log_writes,
+            "logs_exposed": counts.logs_exposed,
             "open_longest_ms": ms(counts.open_longest),
             "healed": counts.healed,
             "healed_longest_ms": ms(counts.healed_longest),
@@ -194,10 +198,16 @@ impl Simulated {
         )?;
         writeln!(
             page,
-            "exposed {} writes, {} in persistent mode with APTPL; under a live owner the disk was open {} ms at most",
+            "exposed {} writes, {} in persistent mode with APTPL; {} let in by a late REGISTER; under a live owner the disk was open {} ms at most",
             counts.exposed,
             counts.exposed_with_aptpl,
+            counts.let_in,
             ms(counts.open_longest)
+        )?;
+        writeln!(
+            page,
+            "{} of the acknowledged records in the shipped log, beside {} late writes of it; {} logs not judged to the end",
+            counts.acknowledged_in_logs, counts.late_log_writes, counts.logs_exposed
         )?;
         writeln!(
             page,

@@ -4,8 +4,8 @@
 //! owner is *spared* for a spell, and all the rest suffers: that is how it is seen that a live owner keeps the
 //! disk whatever its challengers do.
 
-use crate::faults::FaultKind;
-use crate::node::Belief;
+use crate::faults::{Fault, FaultKind};
+use crate::node::{Ambush, Belief};
 use crate::plan::Plan;
 use crate::rng::Rng;
 use crate::world::World;
@@ -71,7 +71,7 @@ impl Adversary {
                 world.stand_still_for(victim, span);
             }
             40..=42 => {
-                let span = self.span(plan.times.self_stop, 2500);
+                let span = self.span(plan.times.self_stop, 4000);
                 count(world, FaultKind::Unfed, victim);
                 world.starve_for(victim, span);
             }
@@ -102,8 +102,13 @@ impl Adversary {
                 count(world, FaultKind::ForeignRegistration, 0);
                 self.strangers += 1;
                 let which = self.strangers % STRANGERS;
+                let careless = self.rng.chance(400);
                 if let Some(key) = foreign_key(self.strangers) {
-                    world.register_stranger(which, key);
+                    if careless && !spared {
+                        world.register_careless_stranger(which, key);
+                    } else {
+                        world.register_stranger(which, key);
+                    }
                 }
             }
             73..=74 if !spared && plan.mode == Mode::Persistent => {
@@ -114,6 +119,7 @@ impl Adversary {
             }
             75..=80 => world.ask_to_park(victim),
             81..=83 => world.ask_to_release(victim),
+            84..=93 => self.ambush(world, victim, plan),
             _ => {}
         }
     }
@@ -147,13 +153,21 @@ impl Adversary {
     }
 
     fn bear(&mut self, world: &mut World, number: u8, plan: &Plan) {
-        let single_try = self.rng.chance(80);
+        let single_try = self.rng.chance(200);
+        let no_preempt = self.rng.chance(60);
         let evict = self.rng.chance(200);
         let strict = self.rng.chance(60);
         if let Some(node) = world.node(number) {
             node.config.policy.wait = !single_try;
+            node.config.policy.no_preempt = no_preempt;
             node.config.policy.evict_foreign = evict;
             node.config.policy.accept_no_aptpl = plan.lacks_aptpl() && !strict;
+        }
+        if single_try && self.rng.chance(300) {
+            // Its path goes just when it has looked.
+            if let Some(node) = world.node(number) {
+                node.faults.push(("REGISTER".into(), Fault::NoPath));
+            }
         }
         match self.rng.below(10) {
             0..=5 => {
@@ -169,6 +183,32 @@ impl Adversary {
                 world.start_on_new_nexus(number);
             }
         }
+    }
+
+    /// Stages that last for one command only are met by what happens right behind that command.
+    fn ambush(&mut self, world: &mut World, victim: u8, plan: &Plan) {
+        const VERBS: [&str; 10] = [
+            "REPORT",
+            "REGISTER",
+            "READ STATE",
+            "PREEMPT",
+            "RESERVE",
+            "RELEASE",
+            "RESET",
+            "TEST",
+            "CLEAR",
+            "",
+        ];
+        let verb = VERBS[usize::try_from(self.rng.below(10)).unwrap_or(0)];
+        let span = self.span(plan.times.challenge_wait, 2500);
+        let what = match self.rng.below(8) {
+            0..=2 => Ambush::Pause(span),
+            3..=4 => Ambush::Release,
+            5 => Ambush::Park,
+            6 => Ambush::Reset,
+            _ => Ambush::Die,
+        };
+        world.ambush(victim, verb, what);
     }
 
     fn kill(&mut self, world: &mut World, victim: u8) {

@@ -31,6 +31,14 @@ pub struct Counts {
     pub exposed: u64,
     /// The same, in persistent mode with APTPL and without an operator's CLEAR: never.
     pub exposed_with_aptpl: u64,
+    /// Of the acknowledged, those that are records of the shipped log.
+    pub acknowledged_in_logs: u64,
+    /// Writes of the shipped log that reached the medium after their host had given them up.
+    pub late_log_writes: u64,
+    /// Shipped logs of which nothing was claimed any more, because an owner of before had written.
+    pub logs_exposed: u64,
+    /// Writes of a deposed node that a late REGISTER of its own let in, over one of several paths.
+    pub let_in: u64,
     /// SCSI-2: owners that reserved the disk again after their term was over, because a reset had opened it.
     pub revived: u64,
     /// Acknowledged records that were written through an open disk after the next owner had read the log.
@@ -66,6 +74,10 @@ impl Default for Counts {
             acknowledged: 0,
             exposed: 0,
             exposed_with_aptpl: 0,
+            acknowledged_in_logs: 0,
+            late_log_writes: 0,
+            logs_exposed: 0,
+            let_in: 0,
             revived: 0,
             acknowledged_exposed: 0,
             open_longest: Duration::ZERO,
@@ -154,6 +166,10 @@ impl Counts {
         self.exposed += other.exposed;
         self.exposed_with_aptpl += other.exposed_with_aptpl;
         self.acknowledged_exposed += other.acknowledged_exposed;
+        self.acknowledged_in_logs += other.acknowledged_in_logs;
+        self.late_log_writes += other.late_log_writes;
+        self.logs_exposed += other.logs_exposed;
+        self.let_in += other.let_in;
         self.revived += other.revived;
         self.open_longest = self.open_longest.max(other.open_longest);
         self.healed_longest = self.healed_longest.max(other.healed_longest);

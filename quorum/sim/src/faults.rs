@@ -41,9 +41,61 @@
 //! * *Writes of an earlier process outlive its nexus's next process.* The driver promises so ([`Input::Start`]): sessions are
 //!   re-instated, which throws away what the host and the target had, or the new process waits for the end of the old
 //!   one's commands. A node that is reborn on another nexus has made no such promise for the old one.
-//! * *SCSI-2: attentions are eaten, and a live owner is kept.* Three contenders of which one is blind to resets can
-//!   depose a live owner; no protocol on SCSI-2 keeps that from happening. Nobody is told `Owner` beside another all the same.
-//! * *SCSI-2: RESERVE takes effect late, and a live owner is kept.* One that does, right after another's reset, takes the disk.
+//!
+//! **What the checkers excuse**, all of it, each with the reason and the shortest trace. `O` owns, `C` challenges.
+//!
+//! S3, a live owner is not deposed ([`crate::checkers::live_owner`]); an excuse lasts as long as a challenge can last:
+//! * *Two commands of the owner are lost, or answered late, in one challenge.* The inequalities cover one: `O` reads, lost;
+//!   reads, lost; `C`'s key has survived its wait.
+//! * *The owner is paused, its timer late beyond what the times allow, its path gone, its session lost, BUSY, unfed, or it has
+//!   just begun again.* It is not one that reaches the disk: `O` is paused; `C` registers, waits, takes.
+//! * *More keys in one round than the times cover* (told as `Crowded`): `O` removes m keys, and the one after that is in time
+//!   no more.
+//! * *Power loss, outage, CLEAR.* Everybody's registration is gone, or nobody is answered: `O` reads nobody, and is late.
+//! * *SCSI-2: more resets in one challenge than the times cover; attentions eaten, also by a late command of one's own.* Three
+//!   contenders of which one is blind to resets: `C1` resets; `C2` waits on, unaware, and reserves before `O` does again. No
+//!   protocol on SCSI-2 keeps that from happening; nobody is told `Owner` beside another all the same.
+//! * *SCSI-2: RESERVE takes effect late, or is sent by an owner whose clock stood still.* Right after another's reset it takes
+//!   the disk: `C1` resets; the late RESERVE of `C2`; `O` meets a conflict.
+//! * *The hostile disk*: it answers GOOD to what it does not do, so that nothing keeps `O` in.
+//! * *The session of the owner was lost on a target that binds registrations to sessions, without a word (tgt).* Its key stays
+//!   listed and is nobody's: every round looks clean, and a PREEMPT of that key succeeds.
+//!
+//! That a PREEMPT of the owner meets a conflict is no excuse any more. It was one for a challenger that registers anew in the
+//! very round that removes it, and hid an owner with two paths that sent change after change over the path that had lost
+//! its registration (script `changes_that_conflict_on_every_path_take_turns`).
+//!
+//! S2, no write of a deposed owner ([`crate::checkers::deposed_writes`]); each is counted:
+//! * *Exposed*: accepted while nobody held the disk: after a reset or a nexus loss under SCSI-2, a power loss without APTPL,
+//!   CLEAR, an operator's RELEASE. `O` is paused; reset; its write arrives; `C` reserves; it lands.
+//! * *Revived*: an owner whose term is over, and which does not know it, reserves the open disk again. SCSI-2: `O` is paused;
+//!   `C` wins; another resets; `O` goes on and reserves before `C` does. Persistent mode: only after CLEAR, by an owner whose
+//!   clock stood still: it re-takes, what it has under way lands, and then it reads another's epoch and gives back.
+//! * *A late RESERVE of a nexus lets in what that nexus has under way (SCSI-2)*: nobody knows of it any more.
+//! * *Under way at a power loss without APTPL*: whoever registers again lets in what it has under way.
+//! * *Let in*: persistent mode with several paths, whose type admits every registrant: a REGISTER that was given up takes effect
+//!   after its sender, owner by another REGISTER since, was deposed, and lets in a write that is in its host still:
+//!   `O` REGISTER 1, no answer; REGISTER 2, GOOD; takes, writes, is paused; `C` takes; REGISTER 1 takes effect; the write is
+//!   accepted. **Not mended**: no command of the machine undoes one that is under way. It takes a driver that ends the
+//!   sessions of a node that has lost the disk, as `qctl` does by ending; in this world the process lives on.
+//! * *Unbarred*: the win had no barrier that covers every earlier owner (only the settle time, or PREEMPT AND ABORT of one
+//!   holder where no reset can be sent), and said so.
+//! * *The hostile disk*: its ABORT does not abort.
+//!
+//! S5, one owner ([`crate::checkers::one_owner`]):
+//! * *A node whose clock stood still, until it has proved its ownership by a read that was sent since*; where it may have come
+//!   back through an open disk, until the end of its term: it cannot know that time has passed. `O`'s guest is stopped, clock
+//!   and all; `C` takes and is `Owner`; `O` goes on, and believes for what was left of its proof.
+//! * *A win that is told when it is over*: the answer waited in a process that stood still, and another has held the disk since.
+//!
+//! S4, the own key ([`crate::checkers::own_key`]): an owner with whom all is not well, as in S3, may lose it; one that was told
+//! to give the disk back takes it away itself.
+//!
+//! Acknowledged ([`crate::checkers::acknowledged`], `crate::log`): a record that an owner of before acknowledged through an open
+//! disk, within its proof, after the next owner had read; the shipped log is not judged any more once that has happened.
+//!
+//! Takes and terms ([`crate::checkers::takes`], [`crate::checkers::terms`]): not on the hostile disk; "holds at `Held`" not
+//! within a challenge of a power loss, an outage or CLEAR.
 //!
 //! [`Input::Start`]: quorum_core::arbitration::Input::Start
 

@@ -13,6 +13,7 @@
 //! | what may go wrong, and what may not | [`faults`] |
 //! | what must hold | [`checkers`], one file for each property |
 //! | what happens in a world, and in which order | [`world`], [`node`], [`clock`], [`disk`] |
+//! | the shipped log on the disk of a world | `log` |
 //! | what a seed means | [`plan`], [`adversary`] |
 //! | one run, and many | [`run`] |
 //! | what was counted, and which transitions there are | [`counts`], [`transitions`] |
@@ -34,6 +35,7 @@ pub mod counts;
 pub mod disk;
 pub mod exhaustive;
 pub mod faults;
+pub(crate) mod log;
 pub mod node;
 pub mod plan;
 pub mod rng;

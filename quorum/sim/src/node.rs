@@ -1,5 +1,7 @@
 //! One contender of a world: the shipped machine, its clock, its nexuses, and what its driver owes.
 
+use crate::checkers::takes::Seen;
+use crate::checkers::terms::Win;
 use crate::clock::Clock;
 use crate::disk::Nexus;
 use crate::faults::Fault;
@@ -72,6 +74,8 @@ pub struct Node {
     pub(crate) registered_as: Option<Key>,
     /// By its own clock.
     pub proved_until: Instant,
+    /// The same, as the machine has just said and nobody has obeyed yet.
+    pub(crate) told_until: Instant,
     /// What it thinks of itself.
     pub belief: Belief,
     /// The key of its term.
@@ -100,6 +104,32 @@ pub struct Node {
     pub faults: Vec<(String, Fault)>,
     /// In the world's time.
     pub(crate) next_write: Instant,
+    /// Commands that are out, for the checkers.
+    pub(crate) out: Vec<(CommandId, Verb)>,
+    /// What this process has seen.
+    pub(crate) seen: Seen,
+    /// Its last win.
+    pub(crate) win: Win,
+    /// When it was fed last, when it went on after a pause, and when a path came: by its clock.
+    pub(crate) fed_at: Instant,
+    pub(crate) resumed_at: Instant,
+    pub(crate) path_came_at: Instant,
+    /// An owner was told to give the disk back, in the world's time.
+    pub(crate) release_asked_at: Option<Instant>,
+    /// Its next write stays in its host for so long.
+    pub hold_next: Option<Duration>,
+    /// The next command whose name contains the text is an occasion for this.
+    pub(crate) ambush: Option<(&'static str, Ambush)>,
+}
+
+/// What happens to a node right behind one of its commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ambush {
+    Pause(Duration),
+    Release,
+    Park,
+    Reset,
+    Die,
 }
 
 impl Node {
@@ -123,6 +153,7 @@ impl Node {
             path_good: vec![false; paths],
             registered_as: None,
             proved_until: Instant::ZERO,
+            told_until: Instant::ZERO,
             belief: Belief::Nothing,
             key: None,
             term: 0,
@@ -138,6 +169,15 @@ impl Node {
             eats_attentions: false,
             faults: Vec::new(),
             next_write: Instant::ZERO,
+            out: Vec::new(),
+            seen: Seen::default(),
+            win: Win::default(),
+            fed_at: Instant::ZERO,
+            resumed_at: Instant::ZERO,
+            path_came_at: Instant::ZERO,
+            release_asked_at: None,
+            hold_next: None,
+            ambush: None,
         }
     }
 
@@ -155,6 +195,11 @@ impl Node {
         self.writes_out = 0;
         self.hungry = false;
         self.path_good.fill(false);
+        self.out.clear();
+        self.seen = Seen::default();
+        self.win = Win::default();
+        self.release_asked_at = None;
+        self.ambush = None;
     }
 
     /// A block of serials that were never used.
@@ -162,6 +207,11 @@ impl Node {
         let first = self.next_serial;
         self.next_serial += SERIALS;
         (first, SERIALS)
+    }
+
+    /// Its serial file comes from a backup, or from another node.
+    pub const fn restore_serials(&mut self, first: u32) {
+        self.next_serial = first;
     }
 
     /// Is the process there, and does it run?

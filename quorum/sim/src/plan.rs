@@ -58,6 +58,8 @@ pub struct Plan {
     pub times_from: TimesFrom,
     /// There is a log: parked marks and epochs are read.
     pub has_log: bool,
+    /// Owners keep the shipped log on the disk.
+    pub keeps_log: bool,
     /// PREEMPT without abort.
     pub no_abort: bool,
     /// How often commands and writes go wrong.
@@ -110,6 +112,8 @@ impl Plan {
         let persistent = mode == Mode::Persistent;
         let lacks = lacks(mode, behaviour, &mut rng);
         let storm = 200 + rng.below(800);
+        let has_log = persistent && rng.chance(500);
+        let keeps_log = Rng(seed ^ 0x0010_6000).chance(150) && (has_log || !persistent);
         Self {
             seed,
             mode,
@@ -119,7 +123,8 @@ impl Plan {
             paths: if persistent && rng.chance(200) { 2 } else { 1 },
             times,
             times_from,
-            has_log: persistent && rng.chance(500),
+            has_log,
+            keeps_log,
             no_abort: lacks.abort || (!lacks.reset && rng.chance(300)),
             chances: chances(&mut rng, storm),
             late_timers: rng.below(10) * storm / 1000,
@@ -239,7 +244,9 @@ impl fmt::Display for Plan {
                 write!(f, ", no {what}")?;
             }
         }
-        if self.has_log {
+        if self.keeps_log {
+            write!(f, ", with the shipped log")?;
+        } else if self.has_log {
             write!(f, ", with a log")?;
         }
         if self.no_abort && !self.lacks.abort {

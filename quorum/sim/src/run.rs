@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::disk::Disk;
 use crate::faults::{Chances, FaultKind, LATE_MAX};
-use crate::node::Belief;
+use crate::node::{Belief, Node};
 use crate::plan::{Asked, Plan};
 use crate::rng::Rng;
 use crate::trial::Trials;
@@ -80,6 +80,9 @@ fn world(plan: &Plan) -> World {
         }
     }
     world.chances = plan.chances;
+    if plan.keeps_log {
+        world.keep_a_log();
+    }
     world.late_timers = Some(plan.late_timers);
     // A disk that lies cannot keep a live owner in.
     world.checkers.live_owner.void = plan.behaviour == Behaviour::Hostile;
@@ -93,6 +96,14 @@ fn heal(world: &mut World, plan: &Plan) {
     world.late_timers = Some(0);
     world.spared = None;
     let numbers: Vec<u8> = world.nodes().iter().map(|node| node.number).collect();
+    // Who must not preempt does not take over from the dead.
+    let timid = |node: &&Node| node.config.policy.no_preempt;
+    let timid: Vec<u8> = world
+        .nodes()
+        .iter()
+        .filter(timid)
+        .map(|node| node.number)
+        .collect();
     for number in &numbers {
         world.resume(*number);
         for path in 0..plan.paths {
@@ -101,6 +112,9 @@ fn heal(world: &mut World, plan: &Plan) {
         if let Some(node) = world.node(*number) {
             node.hungry = false;
             node.eats_attentions = false;
+            node.late = Duration::ZERO;
+            node.faults.clear();
+            node.ambush = None;
             node.config.policy = plan.config(*number).policy;
         }
     }
@@ -115,7 +129,8 @@ fn heal(world: &mut World, plan: &Plan) {
         let stage = world
             .node(number)
             .and_then(|node| node.machine.as_ref().map(Arbitration::stage));
-        if stage.is_none_or(Stage::is_final) || world.is_cut_off(number) {
+        let over = stage.is_none_or(Stage::is_final) || timid.contains(&number);
+        if over || world.is_cut_off(number) {
             world.start(number);
         }
     }

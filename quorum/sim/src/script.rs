@@ -3,7 +3,10 @@
 //! ```text
 //! world [standard|lio|tgt|hostile] [no-aptpl] [no-reset] [no-cts] [no-attentions] [no-abort]    a disk
 //! node N [options of `machine`]   a node of it
-//! start N...   kill N   restart N   restart-elsewhere N (on a new nexus)
+//! start N...   kill N   restart N   restart-elsewhere N (on a new nexus)   restart-drained N (when the old one's writes have ended)
+//! node N as=M [options]  a copy of node M   serials N S    the next serials of node N begin there
+//! hold N D     the next write of node N stays in its host for so long
+//! release-behind N      a tool on its host gives the disk back
 //! pause N   resume N   stand-still N D (its clock too)   hungry N   park N   release N
 //! path N P down|up   login N P   late N D   slow N D   eats N
 //! fault N lose-request|lose-reply|late=D|slow=D VERB     for the next such command of node N
@@ -137,11 +140,13 @@ impl Together {
             }
             "kill" => world.kill(node),
             "restart" => world.start(node),
+            "restart-drained" => world.start_drained(node),
             "restart-elsewhere" => world.start_on_new_nexus(node),
             "pause" => world.pause(node),
             "resume" => world.resume(node),
             "park" => world.park(node),
             "release" => world.release(node),
+            "release-behind" => world.release_behind(node),
             "protect" => world.checkers.live_owner.protected = Some(node),
             "stand-still" => {
                 let span = duration(arguments.next_pos().ok_or("how long?")?)?;
@@ -157,7 +162,13 @@ impl Together {
                 let mut span = || duration(arguments.next_pos().ok_or("how long?")?);
                 match other {
                     "hungry" => node.hungry = true,
+                    "serials" => {
+                        let first = arguments.next_pos().ok_or("which serial?")?;
+                        let first = first.parse().map_err(|_| format!("serial {first}"))?;
+                        node.restore_serials(first);
+                    }
                     "eats" => node.eats_attentions = true,
+                    "hold" => node.hold_next = Some(span()?),
                     "late" => node.late = span()?,
                     "slow" => node.round_trip = span()?,
                     "fault" => {
@@ -185,8 +196,13 @@ impl Together {
 
     fn add(&mut self, command: &Command) -> Result<(), String> {
         let (mut config, rest) = config(command, self.guards)?;
+        let mut copy_of = None;
         for argument in rest {
             match argument {
+                Argument::KeyValue(name, number) if name == "as" => {
+                    let number = number.parse();
+                    copy_of = Some(number.map_err(|_| format!("not a node: {name}"))?);
+                }
                 Argument::Positional(number) => {
                     config.node.0 = number
                         .parse()
@@ -195,7 +211,14 @@ impl Together {
                 other => return Err(format!("unknown argument {other}")),
             }
         }
-        self.world.add(config, Clock::default());
+        let number = config.node.0;
+        match copy_of {
+            Some(original) => {
+                config.node.0 = original;
+                self.world.add_copy(number, config, Clock::default());
+            }
+            None => self.world.add(config, Clock::default()),
+        }
         Ok(())
     }
 }

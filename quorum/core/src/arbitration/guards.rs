@@ -71,8 +71,6 @@ guards! {
     LosersTakeTurns,
 
     // The win.
-    /// A PREEMPT or RESERVE without a definite answer is followed by a look, never by a guess.
-    UnknownTakeLooksAgain,
     /// The old owner's writes are out of the way before the log may be read.
     BarrierBeforeHeld,
     /// Removing registrations that are not the holder's calls for a barrier of its own.
@@ -89,8 +87,6 @@ guards! {
     ProofIsSendTime,
     /// A reply that is older than the self-stop age proves nothing.
     StaleReplyIsVoid,
-    /// A conflict while a key is removed voids the round.
-    ConflictVoidsTheRound,
     /// After removing keys the state is read again: clean is a read that shows nobody else.
     SweepIsReadBack,
     /// Another holder in a round: deposed.

@@ -9,7 +9,7 @@
 //! | how old ownership may be | `tenure`, with [`crate::times`] |
 //! | what happens when the disk loses power | `persistent::power_loss` |
 //! | what a loser, a refused and a released node leave behind | `persistent::leave` |
-//! | which conditions keep all that, and which script notices each | [`Guard`], `tests/arbitration/guards.rs` |
+//! | which conditions keep all that, and which script and which checker notices each | [`Guard`], `tests/arbitration/guards.rs`, `quorum/sim/tests/guards.rs` |
 //!
 //! Every behaviour is a script under `testscripts/arbitration`, named after what happens; those that replay a
 //! counterexample of the model of the first design say which trace it was. The checkers of

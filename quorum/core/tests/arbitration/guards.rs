@@ -86,10 +86,6 @@ const WITNESSES: &[(Guard, &str)] = &[
         "persistent/a_loser_contends_again_one_wait_later_and_in_its_turn",
     ),
     (
-        Guard::UnknownTakeLooksAgain,
-        "persistent/a_preempt_of_the_holder_that_times_out_and_has_no_effect",
-    ),
-    (
         Guard::BarrierBeforeHeld,
         "persistent/no_abort_resets_the_lun_after_a_plain_preempt",
     ),
@@ -116,10 +112,6 @@ const WITNESSES: &[(Guard, &str)] = &[
     (
         Guard::StaleReplyIsVoid,
         "persistent/a_reply_older_than_the_self_stop_age_proves_no_win",
-    ),
-    (
-        Guard::ConflictVoidsTheRound,
-        "persistent/a_conflict_while_a_key_is_removed_voids_the_round",
     ),
     (
         Guard::SweepIsReadBack,

@@ -35,6 +35,8 @@ struct Write {
     open_in: Option<u64>,
     /// A late RESERVE, or a registration after a power loss without APTPL, let it through.
     excused: bool,
+    /// A late REGISTER of its nexus let it through.
+    let_in: bool,
 }
 
 /// A write that has reached the medium.
@@ -46,6 +48,8 @@ pub enum Landed {
     Exposed,
     /// Of an earlier term, through the want of any barrier.
     Unbarred,
+    /// Of an earlier term, through a late REGISTER.
+    LetIn,
 }
 
 impl DeposedWrites {
@@ -67,6 +71,7 @@ impl DeposedWrites {
             term,
             open_in: None,
             excused: false,
+            let_in: false,
         };
         self.writes.insert(token, write);
     }
@@ -93,6 +98,13 @@ impl DeposedWrites {
         }
     }
 
+    /// Persistent mode, several paths: a REGISTER of its nexus of which nobody knew any more has made it a registrant.
+    pub fn let_in(&mut self, token: u64) {
+        if let Some(write) = self.writes.get_mut(&token) {
+            write.let_in = true;
+        }
+    }
+
     /// It will never land.
     pub fn gone(&mut self, token: u64) {
         self.writes.remove(&token);
@@ -113,6 +125,9 @@ impl DeposedWrites {
         if open || write.excused || self.revived.contains(&write.term) {
             self.exposed += 1;
             return Ok(Landed::Exposed);
+        }
+        if write.let_in {
+            return Ok(Landed::LetIn);
         }
         if self.no_barrier {
             self.exposed += 1;

@@ -87,6 +87,13 @@ impl LiveOwner {
         })
     }
 
+    /// Has anything befallen the disk lately?
+    #[must_use]
+    pub fn disk_was_troubled(&self, now: Instant) -> bool {
+        self.disk
+            .is_some_and(|at| now.saturating_since(at) <= self.window)
+    }
+
     /// An owner has lost the disk, or stopped itself.
     ///
     /// # Errors

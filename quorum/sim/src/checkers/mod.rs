@@ -8,6 +8,8 @@
 //! | [`own_key`] | the key of a live owner is never absent | S4 |
 //! | [`acknowledged`] | nothing acknowledged is lost from the log across owners | section 4 |
 //! | [`self_stop`] | nobody goes on past its proof | C, D |
+//! | [`takes`] | a take is never instant, never a guess, and never of what was not allowed | PR 3, 6, 7; SCSI-2 1, 2 |
+//! | [`terms`] | what is told of a term is true: held, barred, fed | S1; PR 2, 8, 13 |
 //! | [`progress`] | after healing somebody owns the disk within the bound of the solver | L1 |
 //!
 //! A checker is told what happened, in plain values and in the world's time, and answers with what is wrong. It
@@ -20,6 +22,8 @@ pub mod one_owner;
 pub mod own_key;
 pub mod progress;
 pub mod self_stop;
+pub mod takes;
+pub mod terms;
 
 use quorum_core::Instant;
 use std::fmt;
@@ -42,6 +46,10 @@ pub enum Property {
     Acknowledged,
     /// Nobody goes on past its proof.
     SelfStop,
+    /// No take is instant, or a guess.
+    Takes,
+    /// What is told of a term is true.
+    Terms,
     /// Somebody owns the disk after healing.
     Progress,
 }
@@ -57,6 +65,8 @@ impl Property {
             Self::OwnKey => "S4 own key",
             Self::Acknowledged => "acknowledged",
             Self::SelfStop => "self-stop",
+            Self::Takes => "takes",
+            Self::Terms => "terms",
             Self::Progress => "L1 progress",
         }
     }

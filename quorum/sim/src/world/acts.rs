@@ -4,7 +4,7 @@ use super::{Opened, Step, Tells, World};
 use crate::checkers::Property;
 use crate::disk::Nexus;
 use crate::faults::FaultKind;
-use crate::node::{Belief, Farewell};
+use crate::node::{Ambush, Belief, Farewell};
 use quorum_core::Instant;
 use quorum_core::arbitration::{Arbitration, Input, Mode, ParkedMark, PathId};
 use scsi::reservation::{Key, RegisterOptions, Verb};
@@ -70,6 +70,34 @@ impl World {
         self.start(number);
     }
 
+    /// What was to happen behind one of its commands happens.
+    pub(super) fn spring(&mut self, number: u8, what: Ambush) {
+        let spared = self.spared == Some(number);
+        match what {
+            _ if spared => {}
+            Ambush::Pause(span) => {
+                self.befell(FaultKind::PauseRunning, number);
+                self.pause_for(number, span);
+            }
+            Ambush::Release => self.ask_to_release(number),
+            Ambush::Park => self.ask_to_park(number),
+            Ambush::Reset => {
+                self.befell(FaultKind::StrangerReset, 0);
+                self.reset();
+            }
+            Ambush::Die => {
+                self.befell(FaultKind::Death, number);
+                self.kill(number);
+            }
+        }
+    }
+
+    /// The next command of a node whose name contains this is an occasion.
+    pub(crate) fn ambush(&mut self, number: u8, verb: &'static str, what: Ambush) {
+        let index = self.at(number);
+        self.nodes[index].ambush = Some((verb, what));
+    }
+
     /// The process is gone, at once. What it has sent is under way still.
     pub fn kill(&mut self, number: u8) {
         let index = self.at(number);
@@ -84,6 +112,9 @@ impl World {
         node.stood_until = None;
         node.pauses += 1;
         let number = node.number;
+        if let Some(log) = &mut self.log {
+            log.dies(number);
+        }
         self.checkers.one_owner.dies(number);
         self.checkers.live_owner.trouble(now, number);
     }
@@ -131,6 +162,7 @@ impl World {
             return;
         }
         node.paused = false;
+        node.resumed_at = node.clock.shows(now);
         if !node.clock.runs() {
             node.clock.go_on(now);
             node.stood_until = Some(node.clock.shows(now));
@@ -168,7 +200,23 @@ impl World {
         }
         self.checkers.live_owner.trouble(now, number);
         let path = PathId(path);
+        let node = &self.nodes[index];
+        let shows = node.clock.shows(now);
+        let must_reserve = comes
+            && node.config.mode == Mode::Spc2
+            && node.runs()
+            && node.belief != Belief::Nothing
+            && node.farewell.is_none()
+            && node.out.is_empty()
+            && shows < node.proved_until
+            && shows.saturating_since(node.fed_at) < node.config.times.self_stop;
         self.give(index, Input::PathChanged { path, usable: up });
+        let node = &self.nodes[index];
+        let reserves = node.out.iter().any(|(_, verb)| *verb == Verb::Spc2Reserve);
+        if must_reserve && !reserves && !self.is_hostile() {
+            let what = format!("n{number} has logged in again, and does not reserve first");
+            self.checkers.hold(Property::Terms, Err(what));
+        }
     }
 
     /// A path goes, and comes back after this long.
@@ -197,6 +245,7 @@ impl World {
         if self.mode() == Mode::Persistent && self.disk.state().registrations.is_empty() {
             // Whoever registers again lets in what it has under way: without APTPL nothing closes that.
             self.excuse_writes();
+            self.opened_by_operator = true;
         }
         self.disk_changes(was_open);
     }
@@ -232,29 +281,56 @@ impl World {
         let was_open = self.disk.is_open();
         self.checkers.live_owner.disk_trouble(self.now);
         self.opened_by_operator = true;
-        self.stranger_registers(OPERATOR, key);
+        let aptpl = self.disk.keeps_through_power_loss();
+        self.stranger_registers(OPERATOR, key, aptpl);
         self.disk.perform(OPERATOR, &Verb::Clear { key });
         self.disk_changes(was_open);
     }
 
     /// A stranger registers this key, from a nexus of its own.
     pub fn register_stranger(&mut self, which: u32, key: Key) {
-        self.stranger_registers(Nexus(STRANGER + which), key);
+        let aptpl = self.disk.keeps_through_power_loss();
+        self.stranger_registers(Nexus(STRANGER + which), key, aptpl);
     }
 
-    fn stranger_registers(&mut self, nexus: Nexus, key: Key) {
+    /// The same, and without a word of APTPL: the last REGISTER decides it for the whole unit.
+    pub fn register_careless_stranger(&mut self, which: u32, key: Key) {
+        let kept = self.disk.keeps_through_power_loss();
+        self.stranger_registers(Nexus(STRANGER + which), key, false);
+        if kept && !self.disk.keeps_through_power_loss() {
+            self.aptpl_off_since = Some(self.now);
+        }
+    }
+
+    fn stranger_registers(&mut self, nexus: Nexus, key: Key, aptpl: bool) {
         self.disk.log_in(nexus);
         self.disk.eat_attentions(nexus);
         let register = Verb::Register {
             existing: self.disk.key_of(nexus),
             new: Some(key),
-            // As whoever is there has it: the last REGISTER decides.
             options: RegisterOptions {
-                aptpl: self.disk.keeps_through_power_loss(),
+                aptpl,
                 ..RegisterOptions::default()
             },
         };
         self.disk.perform(nexus, &register);
+    }
+
+    /// A tool on the host of a node gives the disk back behind its back, from the nexus that holds.
+    pub fn release_behind(&mut self, number: u8) {
+        let index = self.at(number);
+        let was_open = self.disk.is_open();
+        self.checkers.live_owner.disk_trouble(self.now);
+        let nexuses = self.nodes[index].nexuses.clone();
+        let held = self.disk.state().reservation;
+        let holder = nexuses.into_iter().find(|nexus| self.disk.holds(*nexus));
+        if let Some(nexus) = holder
+            && let (Some(key), Some(held)) = (self.disk.key_of(nexus), held)
+        {
+            let kind = held.kind;
+            self.disk.perform(nexus, &Verb::Release { key, kind });
+        }
+        self.disk_changes(was_open);
     }
 
     /// A stranger that has registered reserves the disk.

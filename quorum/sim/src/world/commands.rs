@@ -78,6 +78,11 @@ impl World {
         let trip = node.round_trip;
         let incarnation = node.incarnation;
         let nexus = node.nexuses[usize::from(path.0)];
+        if let Some((_, what)) = node.ambush.take_if(|(name, _)| verb.name().contains(*name)) {
+            let within = u64::try_from(trip.as_micros()).unwrap_or(u64::MAX) * 2;
+            let after = Duration::from_micros(self.rng.below(within));
+            self.schedule(after, Step::Ambush { node: number, what });
+        }
         let fault = self.draw_fault(index, path, &verb);
         if let Some(fault) = fault {
             self.fault(fault.kind(), || {
@@ -223,6 +228,12 @@ impl World {
         }
         if effect.verb == Verb::Spc2Reserve && matches!(exchange.answer, Answer::Done(_)) {
             self.note_reserve(&effect, index);
+        }
+        if effect.late
+            && let Verb::Register { new: Some(_), .. } = effect.verb
+            && matches!(exchange.answer, Answer::Done(_))
+        {
+            self.registered_late(effect.nexus);
         }
         if let Some(owner) = owner {
             self.check_key(&effect, owner);

@@ -5,6 +5,7 @@
 //! | here | time: what comes next, and what it does |
 //! | `acts` | what is done to nodes and to the disk |
 //! | `commands` | a command on its way to the disk and back |
+//! | `watch` | what nodes have seen, sent and said, for the checkers |
 //! | `writes` | a data write: decided, in the host, in the target, on the medium, acknowledged |
 //!
 //! The world plays the driver of each machine, and keeps a driver's promises: one change, one full drain, one
@@ -13,6 +14,7 @@
 
 mod acts;
 mod commands;
+mod watch;
 mod writes;
 
 use crate::checkers::{Checkers, Property};
@@ -20,13 +22,14 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::disk::{Disk, Nexus};
 use crate::faults::{Chances, FaultKind};
-use crate::node::{Belief, Node};
+use crate::log::Quorum;
+use crate::node::{Ambush, Belief, Node};
 use crate::rng::Rng;
 use crate::trial::Trials;
 use crate::words::{event_word, ms, stopped_word};
 use quorum_core::Instant;
 use quorum_core::arbitration::{
-    BarrierKind, CommandId, Config, Event, Input, Mode, Output, ParkedMark, Stage, Stopped,
+    CommandId, Config, Event, Input, Mode, Output, ParkedMark, Stage, Stopped,
 };
 use scsi::logical_unit::Behaviour;
 use scsi::reservation::{Key, Verb};
@@ -65,6 +68,8 @@ pub struct World {
     epoch_term: u64,
     next_nexus: u32,
     writes: Writes,
+    /// The shipped log, where there is one.
+    log: Option<Quorum>,
     /// How long an accepted write stays in the target's queue, where nothing is drawn.
     pub linger: Duration,
     /// How often an owner writes, and how often a node is fed.
@@ -83,6 +88,8 @@ pub struct World {
     opened_since_held: bool,
     /// When a node was told `Held` last.
     held_at: Instant,
+    /// Somebody has switched persistence through power loss off.
+    aptpl_off_since: Option<Instant>,
     outputs: Vec<Output>,
 }
 
@@ -178,6 +185,10 @@ enum Step {
     Fed {
         node: u8,
     },
+    Ambush {
+        node: u8,
+        what: Ambush,
+    },
     NotEating {
         node: u8,
     },
@@ -219,6 +230,7 @@ impl World {
             epoch_term: 0,
             next_nexus: 1,
             writes: Writes::default(),
+            log: None,
             linger: Duration::from_millis(1),
             rhythm: Rhythm {
                 write: Duration::from_millis(37),
@@ -232,8 +244,14 @@ impl World {
             violations_told: 0,
             opened_since_held: false,
             held_at: Instant::ZERO,
+            aptpl_off_since: None,
             outputs: Vec::new(),
         }
+    }
+
+    /// Owners keep the shipped log on the disk.
+    pub fn keep_a_log(&mut self) {
+        self.log = Some(Quorum::new());
     }
 
     /// What the timeline keeps.
@@ -253,6 +271,14 @@ impl World {
             node.nexuses.push(self.new_nexus());
         }
         self.nodes.push(node);
+    }
+
+    /// A copy of a node joins the world: it has that node's number and its own nexuses, and is this one here.
+    pub fn add_copy(&mut self, number: u8, config: Config, clock: Clock) {
+        self.add(config, clock);
+        if let Some(copy) = self.nodes.last_mut() {
+            copy.number = number;
+        }
     }
 
     /// The nodes, in the order in which they joined.
@@ -380,9 +406,12 @@ impl World {
             }
             Step::PathUp { node, path } => self.path(node, path, true),
             Step::StartDrained { node } => self.start_drained(node),
+            Step::Ambush { node, what } => self.spring(node, what),
             Step::Fed { node } => {
                 let index = self.at(node);
                 self.nodes[index].hungry = false;
+                // It is fed again a little later.
+                self.checkers.live_owner.trouble(self.now, node);
             }
             Step::NotEating { node } => {
                 let index = self.at(node);
@@ -403,11 +432,19 @@ impl World {
     /// One change, one full drain.
     fn give(&mut self, index: usize, input: Input) {
         let now = self.now;
-        let node = &mut self.nodes[index];
-        if node.paused {
-            node.inbox.push_back(input);
+        if self.nodes[index].paused {
+            self.nodes[index].inbox.push_back(input);
             return;
         }
+        let node = &self.nodes[index];
+        let lateness = node.config.times.lateness;
+        if node.timer.is_some_and(|due| self.now > due + lateness) {
+            // Something else comes before a timer that is late already.
+            let number = node.number;
+            self.checkers.live_owner.trouble(self.now, number);
+        }
+        self.watch_input(index, &input);
+        let node = &mut self.nodes[index];
         let shows = node.clock.shows(now);
         let Some(machine) = &mut node.machine else {
             return;
@@ -419,6 +456,8 @@ impl World {
             .as_mut()
             .and_then(|trials| trials.wants(from, &input))
             .map(|()| (machine.clone(), input.clone()));
+        let owns = matches!(from, Stage::Held | Stage::Owner);
+        let answer = (owns && matches!(input, Input::Answer { .. })).then(|| input.clone());
         machine.handle(shows, input);
         let mut outputs = std::mem::take(&mut self.outputs);
         outputs.extend(std::iter::from_fn(|| machine.poll_output()));
@@ -432,6 +471,10 @@ impl World {
         node.timer = timer.map(|at| node.clock.when(at));
         if from != to {
             self.counts.transition(node.config.mode, from, to);
+        }
+        self.watch_outputs(index, from, to, &outputs);
+        if owns && matches!(to, Stage::Held | Stage::Owner) {
+            self.watch_owner(index, answer.as_ref().unwrap_or(&Input::Tick));
         }
         self.maybe_stall(index, &outputs);
         for output in outputs.drain(..) {
@@ -465,14 +508,15 @@ impl World {
                 bound,
             } => self.send(index, id, path, verb, bound),
             Output::ReadMark { id } => {
-                let mark = self.mark;
+                let mark = self.log.as_ref().map_or(self.mark, Quorum::mark);
                 let trip = self.nodes[index].round_trip;
                 self.reply(index, trip, Input::Mark { id, mark });
             }
             Output::ReadEpoch { id } => {
                 // The epoch was claimed under the key that the term had before the power was lost.
                 let node = &self.nodes[index];
-                let still_ours = self.epoch.is_some() && self.epoch == node.key;
+                let epoch = self.log.as_ref().map_or(self.epoch, Quorum::claimed_by);
+                let still_ours = epoch.is_some() && epoch == node.key;
                 let trip = node.round_trip;
                 self.reply(index, trip, Input::Epoch { id, still_ours });
             }
@@ -559,9 +603,7 @@ impl World {
         }
         match event {
             Event::Barrier(kind) => {
-                // PREEMPT AND ABORT alone covers only the holder that it names, not an owner before that one.
-                self.nodes[index].weak_barrier =
-                    matches!(kind, BarrierKind::SettleOnly | BarrierKind::Abort);
+                self.nodes[index].weak_barrier = Self::is_weak(*kind);
             }
             // A wait by a clock that stands still is longer, and no harm.
             Event::Waiting { .. } => self.nodes[index].stood = false,

@@ -3,13 +3,15 @@
 //!
 //! What is written stands in for the quorum log: the first write of a term claims the epoch in the superblock, the
 //! others are records, and the last one before a hand-over is the parked mark. A record is acknowledged when its
-//! write was answered GOOD while the ownership is proved. This is the seam at which a real log will be driven.
+//! write was answered GOOD while the ownership is proved. In a share of the worlds it is the shipped log itself that is
+//! written ([`crate::log`]).
 
 use super::{Step, World};
 use crate::checkers::Property;
 use crate::checkers::deposed_writes::Landed;
 use crate::disk::{Admission, Nexus};
 use crate::faults::{FaultKind, late_max_ms};
+use crate::log::{Done, Quorum, Spoil};
 use crate::node::{Belief, Farewell};
 use quorum_core::arbitration::{Arbitration, Input, Mode, ParkedMark, Stage};
 use scsi::reservation::Key;
@@ -21,6 +23,8 @@ use std::time::Duration;
 pub(super) struct Writes {
     next: u64,
     out: BTreeMap<u64, Write>,
+    /// Of those, what is to be written into the log, and where.
+    late: BTreeMap<u64, (u64, Vec<u8>)>,
 }
 
 /// A write that is under way.
@@ -41,6 +45,8 @@ enum Content {
     Record,
     /// The disk is parked under this key.
     Mark(Key),
+    /// A write of the log that its host has given up.
+    Late,
 }
 
 /// How a write that landed did so.
@@ -63,7 +69,145 @@ impl World {
             Some(_) | None => Content::Record,
         };
         node.must_claim = false;
+        if self.log.is_some() {
+            self.write_log(index, matches!(content, Content::Claim(_)));
+            return;
+        }
         self.write_out(index, content);
+    }
+
+    // --------------------------------------------------------------- the log
+
+    /// The owner claims the log, or appends a record to it; all at this instant, but for what goes wrong.
+    fn write_log(&mut self, index: usize, claims: bool) {
+        let number = self.nodes[index].number;
+        let opens = claims || self.log.as_ref().is_some_and(|log| !log.is_open(number));
+        if opens && self.nodes[index].writes_out > 0 {
+            // A log is opened only when nothing of this node is under way any more: the driver's promise.
+            self.nodes[index].must_claim = true;
+            return;
+        }
+        let (token, admitted) = self.begin_log_write(index);
+        let node = &self.nodes[index];
+        let key = node.key;
+        let proved = node.clock.shows(self.now) < node.proved_until;
+        let Some(mut log) = self.log.take() else {
+            return;
+        };
+        let done = if opens {
+            match log.claim(number, key, &mut self.rng) {
+                Ok(done) => done,
+                Err(what) => {
+                    self.checkers.hold(Property::Acknowledged, Err(what));
+                    self.log = Some(log);
+                    return;
+                }
+            }
+        } else {
+            let done = log.append(number, token, proved);
+            if done.well && admitted {
+                self.acknowledge_in(&mut log, index, token);
+            }
+            done
+        };
+        self.log = Some(log);
+        self.nodes[index].must_claim |= !done.well;
+        self.send_late(index, done);
+    }
+
+    /// One real write of this node: is it admitted? Then those of the log are, at this instant.
+    fn begin_log_write(&mut self, index: usize) -> (u64, bool) {
+        self.writes.next += 1;
+        let token = self.writes.next;
+        let path = self.path_for_a_write(index);
+        let node = &self.nodes[index];
+        let write = Write {
+            node: node.number,
+            incarnation: node.incarnation,
+            nexus: node.nexuses[path],
+            term: node.term,
+            content: Content::Record,
+        };
+        let reachable = node.path_up[path] && self.now >= self.outage_until;
+        self.checkers.deposed_writes.decided(token, write.term);
+        let open = self.disk.is_open();
+        let accepted = reachable
+            && matches!(
+                self.disk.accept_write(write.nexus, token, true),
+                Admission::Accepted { .. }
+            );
+        if accepted {
+            self.checkers.deposed_writes.accepted(token, open);
+        }
+        let admitted = accepted && self.disk.land_write(token);
+        if admitted {
+            self.counts.writes += 1;
+            self.judge_landed(token, &write);
+        } else {
+            self.checkers.deposed_writes.gone(token);
+        }
+        let spared = self.spared == Some(write.node);
+        let spoils = !spared && self.rng.chance(self.chances.hold_write);
+        let spoil = spoils.then(|| {
+            let which = self.rng.below(4);
+            let kept = self.rng.chance(700);
+            (which, if kept { Spoil::Kept } else { Spoil::AnswerLost })
+        });
+        if let Some((_, spoil)) = spoil.filter(|_| admitted) {
+            let kind = match spoil {
+                Spoil::Kept => FaultKind::WriteHeldInHost,
+                Spoil::AnswerLost => FaultKind::ReplyLost,
+            };
+            self.fault(kind, || format!("the log of n{}", write.node));
+        }
+        if let Some(log) = &self.log {
+            log.prepare(admitted, spoil);
+        }
+        (token, admitted)
+    }
+
+    fn acknowledge_in(&mut self, log: &mut Quorum, index: usize, token: u64) {
+        let node = &self.nodes[index];
+        if node.term == self.checkers.deposed_writes.term() {
+            self.counts.acknowledged += 1;
+            self.counts.acknowledged_in_logs += 1;
+            log.acknowledge(token);
+        } else {
+            // Through a disk that was opened under the next owner.
+            self.counts.acknowledged_exposed += 1;
+        }
+    }
+
+    /// What its host has given up travels on.
+    fn send_late(&mut self, index: usize, done: Done) {
+        for (offset, bytes) in done.kept {
+            self.write_out(index, Content::Late);
+            self.writes.late.insert(self.writes.next, (offset, bytes));
+        }
+    }
+
+    fn judge_landed(&mut self, token: u64, write: &Write) -> Landed {
+        let landed = match self.checkers.deposed_writes.landed(token) {
+            Ok(landed) => landed,
+            Err(what) => {
+                // A disk that does not do what it says it did cannot keep anybody out.
+                if !self.is_hostile() {
+                    let node = write.node;
+                    let found = Err(format!("n{node}: {what}"));
+                    self.checkers.hold(Property::DeposedWrites, found);
+                }
+                Landed::Unbarred
+            }
+        };
+        match landed {
+            Landed::Present => {}
+            Landed::LetIn => self.counts.let_in += 1,
+            Landed::Exposed | Landed::Unbarred => self.count_exposed(write, landed),
+        }
+        if landed != Landed::Present && self.log.as_mut().is_some_and(Quorum::is_exposed) {
+            self.counts.logs_exposed += 1;
+        }
+        landed
     }
 
     fn write_out(&mut self, index: usize, content: Content) {
@@ -101,6 +245,11 @@ impl World {
 
     fn draw_hold(&mut self, kind: FaultKind, index: usize, usual: Duration) -> Duration {
         let number = self.nodes[index].number;
+        if kind == FaultKind::WriteHeldInHost
+            && let Some(span) = self.nodes[index].hold_next.take()
+        {
+            return span;
+        }
         let held = self.spared != Some(number) && self.rng.chance(self.chances.hold_write);
         if !held {
             return usual;
@@ -165,21 +314,7 @@ impl World {
             return;
         }
         self.counts.writes += 1;
-        let landed = match self.checkers.deposed_writes.landed(token) {
-            Ok(landed) => landed,
-            Err(what) => {
-                // A disk that does not do what it says it did cannot keep anybody out.
-                if !self.is_hostile() {
-                    let node = write.node;
-                    let found = Err(format!("n{node}: {what}"));
-                    self.checkers.hold(Property::DeposedWrites, found);
-                }
-                Landed::Unbarred
-            }
-        };
-        if landed != Landed::Present {
-            self.count_exposed(&write, landed);
-        }
+        let landed = self.judge_landed(token, &write);
         match write.content {
             Content::Record => self.checkers.acknowledged.landed(token),
             // A slot for each epoch: a late claim of an older term is never taken for the present one.
@@ -194,6 +329,14 @@ impl World {
                 });
             }
             Content::Claim(_) | Content::Mark(_) => {}
+            Content::Late => {
+                if let (Some(log), Some((offset, bytes))) =
+                    (&self.log, self.writes.late.remove(&token))
+                {
+                    log.land(offset, &bytes);
+                    self.counts.late_log_writes += 1;
+                }
+            }
         }
         let trip = self.trip_of(token);
         let landed = Some(landed);
@@ -221,6 +364,7 @@ impl World {
         let Some(write) = self.writes.out.remove(&token) else {
             return;
         };
+        self.writes.late.remove(&token);
         let index = self.at(write.node);
         let node = &mut self.nodes[index];
         if node.incarnation != write.incarnation {
@@ -262,6 +406,7 @@ impl World {
             self.checkers.deposed_writes.gone(token);
             self.checkers.acknowledged.forgotten(token);
             self.disk.forget_write(token);
+            self.writes.late.remove(&token);
             let Some(write) = self.writes.out.remove(&token) else {
                 continue;
             };
@@ -272,6 +417,18 @@ impl World {
                 // A mark that was sent is the point of no return, whatever came of it.
                 self.bid_farewell(index, matches!(write.content, Content::Mark(_)));
             }
+        }
+    }
+
+    /// Persistent mode: this nexus has been registered by a command of which nobody knows any more.
+    pub(super) fn registered_late(&mut self, nexus: Nexus) {
+        let old = self
+            .writes
+            .out
+            .iter()
+            .filter(|(_, write)| write.nexus == nexus);
+        for (token, _) in old {
+            self.checkers.deposed_writes.let_in(*token);
         }
     }
 
@@ -316,6 +473,18 @@ impl World {
         self.bid_farewell(index, false);
     }
 
+    /// The mark is sent: there is no way back, whatever comes of it.
+    fn park_log(&mut self, index: usize) {
+        let (_, _) = self.begin_log_write(index);
+        let number = self.nodes[index].number;
+        if let Some(log) = &mut self.log {
+            let done = log.park(number);
+            self.send_late(index, done);
+        }
+        self.nodes[index].belief = Belief::Nothing;
+        self.give(index, Input::Park);
+    }
+
     /// Goes on with a farewell when nothing is under way any more. `marked`: the mark has been written, whatever
     /// came of it.
     fn bid_farewell(&mut self, index: usize, marked: bool) {
@@ -330,6 +499,7 @@ impl World {
         self.checkers.one_owner.dies(node.number);
         let node = &self.nodes[index];
         match (farewell, node.key) {
+            (Farewell::Park, Some(_)) if self.log.is_some() && !marked => self.park_log(index),
             (Farewell::Park, Some(key)) if node.config.policy.has_log && !marked => {
                 self.write_out(index, Content::Mark(key));
             }
@@ -340,6 +510,7 @@ impl World {
             }
             (Farewell::Release, _) => {
                 self.nodes[index].belief = Belief::Nothing;
+                self.nodes[index].release_asked_at = Some(self.now);
                 self.give(index, Input::Release);
             }
         }

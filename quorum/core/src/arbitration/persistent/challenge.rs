@@ -354,7 +354,6 @@ impl Persistent {
 
     /// PREEMPT or RESERVE came back.
     pub(super) fn taken(&mut self, verb: &Verb, answer: &Answer) {
-        let guess = !self.desk.stands(Guard::UnknownTakeLooksAgain);
         let Phase::Challenge(challenge) = &mut self.phase else {
             return;
         };
@@ -371,7 +370,6 @@ impl Persistent {
                     win.handed_over = handed_over;
                 }
             }
-            Answer::OutcomeUnknown(_) if guess => self.win(key, How::of(verb)),
             Answer::Conflict { holder } if too_often => self.lost(*holder, Some(registered_at)),
             Answer::Conflict { .. } | Answer::Attention(_) if !too_often => self.read_state(),
             Answer::Unsupported | Answer::Refused(Refusal::Sense(_)) if abort => {

@@ -389,7 +389,6 @@ impl Persistent {
     }
 
     fn change_answer(&mut self, path: PathId, verb: &Verb, answer: &Answer) {
-        let voids = self.desk.stands(Guard::ConflictVoidsTheRound);
         match (verb, answer) {
             (
                 Verb::Preempt {
@@ -398,13 +397,6 @@ impl Persistent {
                 },
                 Answer::Done(_),
             ) => self.removed(path, *victim),
-            (
-                Verb::Preempt {
-                    victim: Some(victim),
-                    ..
-                },
-                Answer::Conflict { .. },
-            ) if !voids => self.removed(path, *victim),
             (Verb::Reserve { .. }, Answer::Done(_)) => {
                 // Nobody was kept out since the last clean round.
                 let age = self.tenure().map(|tenure| tenure.age(&self.desk));
