@@ -192,6 +192,12 @@ pub(crate) enum What {
         /// Why it is not.
         error: Option<String>,
     },
+    /// Everything of this owner has ended, and the mark of a hand-over is on its way to the log: whoever reads it takes the
+    /// disk at once.
+    LogParking {
+        /// The epoch that it ends.
+        epoch: u64,
+    },
     /// The mark of a hand-over was sent to the log.
     LogParked {
         /// The epoch that it ends.
@@ -497,6 +503,7 @@ mod tests {
                 what: text(),
                 error: Some(text()),
             },
+            What::LogParking { epoch: 7 },
             What::LogParked {
                 epoch: 7,
                 error: Some(text()),

@@ -299,3 +299,12 @@ fn stalled(stall: Stall) -> What {
         by_ms,
     }
 }
+
+/// The disk was taken by whoever had read the mark, before this node heard that it was written.
+pub(super) fn handed_over(held: Option<&reservation::Reservation>, cluster: ClusterTag) -> What {
+    What::Stopped {
+        reason: "parked".to_owned(),
+        words: "handed over; the next node has it already".to_owned(),
+        holder: held.map(|held| holder(held, cluster)),
+    }
+}

@@ -84,6 +84,7 @@ fn label(what: &What) -> Option<(&'static str, Style)> {
         What::Mounted { .. } => ("mounted", PLAIN),
         What::Unmounted { error, .. } => ("unmounted", if error.is_none() { PLAIN } else { BAD }),
         What::LogClaimed { .. } => ("log", GOOD),
+        What::LogParking { .. } => ("parking", PLAIN),
         What::LogParked { error, .. } => ("parked", if error.is_none() { GOOD } else { WARN }),
         What::Removed { foreign, .. } => ("removed", if *foreign { WARN } else { PLAIN }),
         What::Contested { .. } => ("CONTESTED", BAD),
@@ -290,6 +291,11 @@ fn words(what: &What) -> String {
             what,
             error: Some(why),
         } => format!("NOT {what}: {why}"),
+        What::LogParking { epoch } => {
+            format!(
+                "epoch {epoch} ends: nothing of this node runs any more, and the log is told so"
+            )
+        }
         What::LogParked { epoch, error: None } => {
             format!("epoch {epoch} is over; the next node takes the disk without a wait")
         }

@@ -123,8 +123,11 @@ fn terms(played: &Played) -> Vec<Term> {
             own.ended_ns = struck_ns;
         } else if matches!(record.what, What::Owner { .. }) {
             own.owner_ns = Some(record.monotonic_ns);
-        } else if matches!(record.what, What::Stopped { .. } | What::Fenced { .. }) {
-            // Asked to stop it is still the owner; it is over when the disk is free, or the proof is void.
+        } else if matches!(
+            record.what,
+            What::LogParking { .. } | What::Stopped { .. } | What::Fenced { .. }
+        ) {
+            // Asked to stop it is still the owner; it is over when the mark is sent, the disk is free, or the proof is void.
             own.ended_ns = Some(record.monotonic_ns);
         }
     }

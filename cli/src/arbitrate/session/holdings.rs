@@ -179,6 +179,9 @@ impl Session<'_> {
             return;
         };
         self.park_when_proved = None;
+        let epoch = log.epoch().0;
+        self.print(What::LogParking { epoch });
+        self.past.mark_sent = true;
         let heard = self.heard_in.clone();
         quorum_log::park(log, ownership, move |sent| {
             let _loop_is_over = heard.send(Heard::Parked(sent));
@@ -189,6 +192,7 @@ impl Session<'_> {
     /// without a log, and the last look before that tells whether it was ours still.
     pub(super) fn log_parked(&mut self, sent: Result<(), ParkError>) {
         if let Err(ParkError::NotOwner) = sent {
+            self.past.mark_sent = false;
             return self.arbiter.release();
         }
         let epoch = self.claimed.take().map_or(0, |log| log.epoch().0);

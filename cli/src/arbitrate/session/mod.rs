@@ -142,6 +142,9 @@ struct Past {
     waited_out: bool,
     /// Asked to stop again while the disk was being given back.
     left: bool,
+    /// The mark of a hand-over is on its way, or was: whoever reads it takes the disk at once, perhaps before its writer hears
+    /// of its end.
+    mark_sent: bool,
     watchdog: Option<String>,
     log: Option<Failure>,
 }
@@ -288,6 +291,14 @@ impl Session<'_> {
 
     fn noticed(&mut self, notice: &Notice) {
         let at = moment(notice);
+        if let Happening::Arbitration(Event::Stopped(Stopped::Deposed { holder })) = &notice.what
+            && self.past.mark_sent
+        {
+            // Everything had ended when the mark was sent, and whoever read it was quick.
+            self.print_at(at, telling::handed_over(holder.as_ref(), self.cluster));
+            self.past.stopped = Some(Stopped::Parked);
+            return self.arbiter.disarm_watchdog();
+        }
         self.print_at(at, telling::what(notice, self.cluster));
         match &notice.what {
             Happening::Arbitration(Event::Held { .. }) => {
