@@ -308,6 +308,11 @@ impl Failure {
                 format!("{name} was refused with NVMe status {status:#05x}"),
                 show,
             ),
+            Refusal::Function(why) => Self::new(
+                Exit::IllegalRequest,
+                format!("{name} was refused by the target: {why}"),
+                "see what the target allows this initiator; a reset of the logical unit may be allowed where one of the target is not",
+            ),
             Refusal::Malformed(why) => Self::new(
                 Exit::Transport,
                 format!("{name}: the disk's reply cannot be believed: {why}"),

@@ -6,7 +6,7 @@
     reason = "helpers of tests, on threads and the real clock"
 )]
 
-use scsi::device::{Completion, Data, Device, DeviceError};
+use scsi::device::{Completion, Data, Device, DeviceError, ResetError};
 use scsi::iscsi::initiator::{ConnectError, IscsiDevice, Options, Portal, own_isid};
 use scsi::iscsi::keyring::Keyring;
 use scsi::iscsi::negotiation::{DigestWish, Wishes};
@@ -177,6 +177,17 @@ fn resets_and_clear_task_set_reach_the_unit() {
             assert_eq!(run(device, &TUR), Ok("GOOD".to_owned()));
         }
     }
+}
+
+#[test]
+fn a_reset_that_the_target_refuses_has_not_happened() {
+    let target = Target::start("on RESET: conflict", "");
+    let mut device = target.connect(target.options());
+    assert_eq!(run(&mut device, &RESERVE6), Ok("GOOD".to_owned()));
+    let refused = device.reset(ResetScope::Lun, false, BOUND);
+    let expected = ResetError::Refused("function rejected".to_owned());
+    assert_eq!(refused, Err(expected));
+    assert_eq!(run(&mut device, &TUR), Ok("GOOD".to_owned()));
 }
 
 #[test]

@@ -64,6 +64,9 @@ pub enum ResetError {
     /// This way to the device has no such reset.
     #[error("this way to the device has no such reset")]
     Unsupported,
+    /// The target says no: certainly not performed.
+    #[error("the target refuses it: {0}")]
+    Refused(String),
     /// The device, or its error handler, failed it.
     #[error("the reset failed: {0}")]
     Failed(String),

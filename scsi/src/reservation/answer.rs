@@ -23,6 +23,8 @@ pub enum Refusal {
     Status(u8),
     /// An NVMe status (SCT and SC in bits 10 to 0).
     Nvme(u16),
+    /// The target's task management refuses to reset, or to clear the task set; its words.
+    Function(String),
     /// The reply broke a rule of its own format: the disk lies or is cut short.
     Malformed(String),
 }

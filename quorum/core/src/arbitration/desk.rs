@@ -171,6 +171,7 @@ pub(super) fn trouble(answer: &Answer) -> Option<String> {
         )),
         Answer::Refused(Refusal::Status(status)) => Some(format!("refused: status {status:#04x}")),
         Answer::Refused(Refusal::Nvme(status)) => Some(format!("refused: NVMe {status:#05x}")),
+        Answer::Refused(Refusal::Function(why)) => Some(format!("refused: {why}")),
         Answer::Refused(Refusal::Malformed(why)) => Some(format!("malformed reply: {why}")),
         Answer::Unsupported => Some("unsupported".into()),
         Answer::OutcomeUnknown(Uncertainty::TimedOut) => {

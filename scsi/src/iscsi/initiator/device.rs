@@ -183,6 +183,9 @@ impl IscsiDevice {
         match answer {
             TaskAnswer::COMPLETE => Ok(()),
             TaskAnswer::NOT_SUPPORTED => Err(ResetError::Unsupported),
+            no @ (TaskAnswer::NO_LUN | TaskAnswer::NOT_AUTHORISED | TaskAnswer::REJECTED) => {
+                Err(ResetError::Refused(no.to_string()))
+            }
             other => Err(ResetError::Failed(other.to_string())),
         }
     }
@@ -609,7 +612,7 @@ impl Device for IscsiDevice {
             ResetScope::Bus | ResetScope::Host => return Err(ResetError::Unsupported),
         };
         match self.function(function, bound) {
-            Err(ResetError::Unsupported | ResetError::Failed(_))
+            Err(ResetError::Unsupported | ResetError::Refused(_) | ResetError::Failed(_))
                 if escalate && scope == ResetScope::Lun =>
             {
                 self.function(TaskFunction::TargetWarmReset, bound)

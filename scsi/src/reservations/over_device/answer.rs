@@ -82,6 +82,7 @@ pub(super) fn reset_answer(ended: Result<(), ResetError>) -> Answer {
     match ended {
         Ok(()) => Answer::Done(Reply::Good),
         Err(ResetError::Unsupported) => Answer::Unsupported,
+        Err(ResetError::Refused(why)) => Answer::Refused(Refusal::Function(why)),
         // Part of it may have happened.
         Err(ResetError::Failed(why)) => Answer::OutcomeUnknown(Uncertainty::Transport(why)),
         Err(ResetError::Device(error)) => error_answer(error),
