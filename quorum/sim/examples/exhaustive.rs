@@ -1,7 +1,8 @@
 //! Exhausts the small worlds of arbitration, one after the other, and prints how many states each has.
 //!
-//! `cargo run --release --package quorum-sim --example exhaustive [-- LARGEST]`: worlds of up to so many states are
-//! exhausted; of a larger one that many are searched, breadth first, and the depth is printed.
+//! `cargo run --release --package quorum-sim --example exhaustive [-- LARGEST [pr|scsi2 NODES FAULTS KEYS]]`: worlds of up to so
+//! many states are exhausted; of a larger one that many are searched, breadth first, and the depth is printed. One
+//! world alone, when it is named.
 
 #![expect(clippy::print_stdout, reason = "its result is what it prints")]
 #![expect(
@@ -23,6 +24,27 @@ fn main() -> ExitCode {
     let largest = std::env::args().nth(1).and_then(|text| text.parse().ok());
     let largest = largest.unwrap_or(3_000_000);
     let mut sound = true;
+    let rest: Vec<String> = std::env::args().skip(2).collect();
+    if let [mode, nodes, faults, keys] = rest.as_slice() {
+        let number = |text: &String| text.parse().unwrap_or(1);
+        let scope = Scope {
+            mode: if mode == "scsi2" {
+                Mode::Spc2
+            } else {
+                Mode::Persistent
+            },
+            nodes: usize::from(number(nodes)),
+            faults: number(faults),
+            keys: u32::from(number(keys)),
+            ticks_max: 40,
+            guards: Guards::ALL_ON,
+        };
+        return if search(scope, largest) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
     for mode in [Mode::Persistent, Mode::Spc2] {
         for (nodes, faults, keys) in [(2, 0, 1), (2, 1, 1), (2, 2, 2), (3, 1, 1)] {
             let scope = Scope {

@@ -115,7 +115,6 @@ fn heal(world: &mut World, plan: &Plan) {
             node.late = Duration::ZERO;
             node.faults.clear();
             node.ambush = None;
-            node.config.policy = plan.config(*number).policy;
         }
     }
     world.evict_strangers(STRANGERS);
@@ -131,6 +130,9 @@ fn heal(world: &mut World, plan: &Plan) {
             .and_then(|node| node.machine.as_ref().map(Arbitration::stage));
         let over = stage.is_none_or(Stage::is_final) || timid.contains(&number);
         if over || world.is_cut_off(number) {
+            if let Some(node) = world.node(number) {
+                node.config.policy = plan.config(number).policy;
+            }
             world.start(number);
         }
     }

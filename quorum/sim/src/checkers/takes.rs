@@ -159,6 +159,12 @@ impl Seen {
         self.unsure = false;
     }
 
+    /// The holder that it noted has parked: nobody defends, and nobody need wait for a turn.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.mark.is_some() && self.noted == Some(self.mark)
+    }
+
     /// The key that it has registered since it began to contend.
     #[must_use]
     pub fn key(&self) -> Option<Key> {

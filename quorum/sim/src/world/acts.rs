@@ -146,9 +146,13 @@ impl World {
     pub fn stand_still_for(&mut self, number: u8, span: Duration) {
         let now = self.now;
         let index = self.at(number);
-        self.nodes[index].clock.stop(now);
-        self.nodes[index].stood = true;
-        self.nodes[index].stands_since = now;
+        let node = &mut self.nodes[index];
+        if node.clock.runs() {
+            // Else it stands since before.
+            node.stands_since = now;
+        }
+        node.clock.stop(now);
+        node.stood = true;
         self.checkers.one_owner.clock_stops(number);
         self.pause_for(number, span);
     }

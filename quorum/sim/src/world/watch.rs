@@ -187,7 +187,8 @@ impl World {
             } => {
                 let order = u32::from(node.number.saturating_sub(1) % 16);
                 let copy = node.seen.lost_to_a_copy(node.config.cluster, &node.config);
-                let found = if *at < shows + times.rechallenge_interval * order {
+                let turn = shows + times.rechallenge_interval * order;
+                let found = if *at < turn && !node.seen.is_parked() {
                     Err("has lost, and contends again before its turn".into())
                 } else if copy {
                     Err("has lost to a node with its own number, and contends again".into())
