@@ -11,6 +11,17 @@
 //!
 //! What bounds the world: the number of faults, and of the keys that each node may send (SCSI-2: of its takes).
 //! What is checked in every state: S2, S3, S4 and S5 of [`crate::checkers`].
+//!
+//! How far it goes (`cargo run --release --package quorum-sim --example exhaustive -- 8000000`; one key a process):
+//!
+//! | world | different states | |
+//! |---|---|---|
+//! | persistent, 2 nodes, no fault | 815,414 | exhausted, depth 100 |
+//! | SCSI-2, 2 nodes, no fault | 1,533,106 | exhausted, depth 123 |
+//! | persistent, 2 nodes, 1 fault | 3,386,260 of 8,000,000 generated | searched to depth 53, **not** exhausted |
+//!
+//! With faults no world has been exhausted: each fault multiplies the states by some hundred, for it may come at any step.
+//! What is beyond the depth is left to the random worlds.
 
 use crate::words::CLUSTER;
 use quorum_core::Instant;
