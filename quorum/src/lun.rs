@@ -47,6 +47,8 @@ struct Shared {
     bound: Duration,
     /// The unit has refused FUA.
     no_fua: AtomicBool,
+    /// What went wrong first under the present owner was a read.
+    read_failed: AtomicBool,
 }
 
 impl std::fmt::Debug for Lun {
@@ -96,6 +98,7 @@ impl Lun {
             blocks: size.blocks,
             bound,
             no_fua: AtomicBool::new(false),
+            read_failed: AtomicBool::new(false),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -119,7 +122,15 @@ impl Lun {
     /// For writing, by the owner.
     #[must_use]
     pub fn owned_by(&self, ownership: Ownership) -> LunStorage {
+        self.shared.read_failed.store(false, Ordering::Release);
         LunStorage::new(self.clone(), Right::Owned(ownership))
+    }
+
+    /// Since it was last [`Self::owned_by`] somebody every write was answered with GOOD, and what went wrong first was a read:
+    /// the writes before it have reached the unit.
+    #[must_use]
+    pub fn only_a_read_failed(&self) -> bool {
+        self.shared.read_failed.load(Ordering::Acquire)
     }
 
     /// For writing on the word of an operator that nobody else does: to make a log on a disk that no cluster uses yet.
@@ -277,7 +288,12 @@ impl Storage for LunStorage {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.once_whole(|| self.lun.read(offset, buffer, 1))
+        let ended = self.ended.load(Ordering::Acquire);
+        let read = self.once_whole(|| self.lun.read(offset, buffer, 1));
+        if read.is_err() && !ended {
+            self.lun.shared.read_failed.store(true, Ordering::Release);
+        }
+        read
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {

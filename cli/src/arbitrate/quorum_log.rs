@@ -104,6 +104,14 @@ impl Place {
         })
     }
 
+    /// Everything that was written was answered with GOOD, and what went wrong was a read: of the mark, if it was sent.
+    pub(super) fn only_a_read_failed(&self) -> bool {
+        match &self.means {
+            Means::Lun(lun) => lun.only_a_read_failed(),
+            Means::Path(_) => false,
+        }
+    }
+
     /// On the disk itself it is written over the arbiter's nexus, and keeps that locked while a write is under way.
     pub(super) fn accompany(&self, with: Companion) {
         match &self.means {

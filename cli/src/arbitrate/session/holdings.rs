@@ -13,7 +13,7 @@
 
 use super::{Heard, KEEPER_LATE, Phase, Session};
 use crate::arbitrate::mount::Mount;
-use crate::arbitrate::quorum_log::{self, Claim};
+use crate::arbitrate::quorum_log::{self, Claim, Place};
 use crate::arbitrate::record::What;
 use crate::clock;
 use crate::exit::{Exit, Failure, Outcome};
@@ -181,28 +181,28 @@ impl Session<'_> {
         self.park_when_proved = None;
         let epoch = log.epoch().0;
         self.print(What::LogParking { epoch });
-        self.past.mark_sent = true;
         let heard = self.heard_in.clone();
         quorum_log::park(log, ownership, move |sent| {
             let _loop_is_over = heard.send(Heard::Parked(sent));
         });
     }
 
-    /// Sending the mark was the point of no return. One that failed may be there or not: the disk is given back as
+    /// Sending the mark was the point of no return. One whose write failed may be there or not: the disk is given back as
     /// without a log, and the last look before that tells whether it was ours still.
     pub(super) fn log_parked(&mut self, sent: Result<(), ParkError>) {
         if let Err(ParkError::NotOwner) = sent {
-            self.past.mark_sent = false;
             return self.arbiter.release();
         }
         let epoch = self.claimed.take().map_or(0, |log| log.epoch().0);
         let error = sent.err().map(|error| error.to_string());
-        let failed = error.is_some();
+        // Whoever reads the mark may have the disk before its writer has read it back.
+        let written = self.log.as_ref().is_some_and(Place::only_a_read_failed);
+        self.past.mark_sent = error.is_none() || written;
         self.print(What::LogParked { epoch, error });
-        if failed {
-            self.arbiter.release();
-        } else {
+        if self.past.mark_sent {
             self.arbiter.park();
+        } else {
+            self.arbiter.release();
         }
     }
 }

@@ -142,8 +142,7 @@ struct Past {
     waited_out: bool,
     /// Asked to stop again while the disk was being given back.
     left: bool,
-    /// The mark of a hand-over is on its way, or was: whoever reads it takes the disk at once, perhaps before its writer hears
-    /// of its end.
+    /// The mark of a hand-over is on the disk: whoever reads it takes it at once.
     mark_sent: bool,
     watchdog: Option<String>,
     log: Option<Failure>,
@@ -294,7 +293,7 @@ impl Session<'_> {
         if let Happening::Arbitration(Event::Stopped(Stopped::Deposed { holder })) = &notice.what
             && self.past.mark_sent
         {
-            // Everything had ended when the mark was sent, and whoever read it was quick.
+            // Whoever read the mark was quick.
             self.print_at(at, telling::handed_over(holder.as_ref(), self.cluster));
             self.past.stopped = Some(Stopped::Parked);
             return self.arbiter.disarm_watchdog();
