@@ -452,7 +452,6 @@ impl<'a, S: Storage> Walk<'a, S> {
                     if cursor.is_where(generation, &head) {
                         self.whole.push(self.shared.layout.ring_index(generation));
                     }
-                    self.next = Some(head.first_lsn);
                     (generation, first_lsn) = (head.generation, head.first_lsn);
                 }
             }
