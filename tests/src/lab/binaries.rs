@@ -17,9 +17,6 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("qctl", "qctl"),
 ];
 
-/// Package and example: what the README shows runs on a real kernel, too.
-const EXAMPLES: [(&str, &str); 1] = [("quorum", "daemon")];
-
 /// Builds them; gives file and name of each.
 pub(crate) fn build(paths: &Paths) -> Result<Vec<(PathBuf, String)>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
@@ -44,19 +41,12 @@ pub(crate) fn build(paths: &Paths) -> Result<Vec<(PathBuf, String)>> {
     for (package, program) in PROGRAMS {
         command.args(["--package", package, "--bin", program]);
     }
-    for (package, example) in EXAMPLES {
-        command.args(["--package", package, "--example", example]);
-    }
     let status = command.status().context("run cargo")?;
     ensure!(status.success(), "the programs for the guests do not build");
-    let programs = PROGRAMS
+    Ok(PROGRAMS
         .iter()
-        .map(|(_, program)| (program_file(paths, program), (*program).to_owned()));
-    let examples = EXAMPLES.iter().map(|(_, example)| {
-        let file = format!("examples/{example}");
-        (program_file(paths, &file), (*example).to_owned())
-    });
-    Ok(programs.chain(examples).collect())
+        .map(|(_, program)| (program_file(paths, program), (*program).to_owned()))
+        .collect())
 }
 
 /// Our program, which runs on the host too.
