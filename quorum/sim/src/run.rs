@@ -95,6 +95,7 @@ fn heal(world: &mut World, plan: &Plan) {
     world.chances = Chances::default();
     world.late_timers = Some(0);
     world.spared = None;
+    world.healed = true;
     let numbers: Vec<u8> = world.nodes().iter().map(|node| node.number).collect();
     // Who must not preempt does not take over from the dead.
     let timid = |node: &&Node| node.config.policy.no_preempt;

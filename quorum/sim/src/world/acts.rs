@@ -74,7 +74,7 @@ impl World {
     pub(super) fn spring(&mut self, number: u8, what: Ambush) {
         let spared = self.spared == Some(number);
         match what {
-            _ if spared => {}
+            _ if spared || self.healed => {}
             Ambush::Pause(span) => {
                 self.befell(FaultKind::PauseRunning, number);
                 self.pause_for(number, span);

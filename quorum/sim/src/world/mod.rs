@@ -53,6 +53,8 @@ pub struct World {
     pub chances: Chances,
     /// Nothing goes wrong with this node.
     pub spared: Option<u8>,
+    /// Nothing goes wrong any more, nor what was to happen still.
+    pub healed: bool,
     /// What happened, as lines; nothing is kept where nobody reads it.
     pub timeline: Vec<String>,
     tells: Tells,
@@ -220,6 +222,7 @@ impl World {
             rng: Rng(seed),
             chances: Chances::default(),
             spared: None,
+            healed: false,
             timeline: Vec::new(),
             tells: Tells::Events,
             checkers: Checkers::default(),
