@@ -137,7 +137,7 @@ impl World {
                 Admission::Accepted { .. }
             );
         if accepted {
-            self.checkers.deposed_writes.accepted(token, open);
+            self.accepted(token, open);
         }
         let admitted = accepted && self.disk.land_write(token);
         if admitted {
@@ -276,12 +276,20 @@ impl World {
                 if met_attentions {
                     self.fault(FaultKind::WriteRepeated, || format!("n{number}"));
                 }
-                self.checkers.deposed_writes.accepted(token, open);
+                self.accepted(token, open);
                 let index = self.at(number);
                 let linger = self.linger;
                 let after = self.draw_hold(FaultKind::WriteQueuedInTarget, index, linger);
                 self.schedule(after, Step::WriteLands { token });
             }
+        }
+    }
+
+    fn accepted(&mut self, token: u64, open: bool) {
+        self.checkers.deposed_writes.accepted(token, open);
+        if open && self.opened_by_operator && self.mode() == Mode::Persistent {
+            // Behind the next owner's barrier, perhaps, and before it hears of its win.
+            self.checkers.deposed_writes.excuse(token);
         }
     }
 
