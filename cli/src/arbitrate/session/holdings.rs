@@ -181,6 +181,7 @@ impl Session<'_> {
         self.park_when_proved = None;
         let epoch = log.epoch().0;
         self.print(What::LogParking { epoch });
+        self.mark_under_way = true;
         let heard = self.heard_in.clone();
         quorum_log::park(log, ownership, move |sent| {
             let _loop_is_over = heard.send(Heard::Parked(sent));
@@ -190,8 +191,13 @@ impl Session<'_> {
     /// Sending the mark was the point of no return. One whose write failed may be there or not: the disk is given back as
     /// without a log, and the last look before that tells whether it was ours still.
     pub(super) fn log_parked(&mut self, sent: Result<(), ParkError>) {
+        self.mark_under_way = false;
+        let lost = self.lost_under_the_mark.take();
         if let Err(ParkError::NotOwner) = sent {
-            return self.arbiter.release();
+            return match lost {
+                Some(lost) => self.noticed(&lost),
+                None => self.arbiter.release(),
+            };
         }
         let epoch = self.claimed.take().map_or(0, |log| log.epoch().0);
         let error = sent.err().map(|error| error.to_string());
@@ -199,6 +205,9 @@ impl Session<'_> {
         let written = self.log.as_ref().is_some_and(Place::only_a_read_failed);
         self.past.mark_sent = error.is_none() || written;
         self.print(What::LogParked { epoch, error });
+        if let Some(lost) = lost {
+            return self.noticed(&lost);
+        }
         if self.past.mark_sent {
             self.arbiter.park();
         } else {

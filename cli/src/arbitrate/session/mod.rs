@@ -112,6 +112,10 @@ struct Session<'a> {
     claimed: Option<Arc<OwnedLog>>,
     /// The mark is to be sent after a clean round that was sent since then.
     park_when_proved: Option<Instant>,
+    /// The mark is being sent: whether it is on the disk is not known yet.
+    mark_under_way: bool,
+    /// The disk was lost meanwhile; what that means, the mark decides.
+    lost_under_the_mark: Option<Notice>,
     /// The file system is mounted.
     mounted: bool,
     /// It is being unmounted.
@@ -182,6 +186,8 @@ pub(super) fn run(
         log: setup.log,
         claimed: None,
         park_when_proved: None,
+        mark_under_way: false,
+        lost_under_the_mark: None,
         mounted: false,
         unmounting: false,
         is_owner: false,
@@ -230,8 +236,13 @@ impl Session<'_> {
         });
     }
 
+    /// Something of it has not ended, or has not been heard.
+    const fn has_work(&self) -> bool {
+        self.command.is_some() || self.unmounting || self.mark_under_way
+    }
+
     fn main_loop(&mut self, heard: &Receiver<Heard>, feed_interval: Duration) {
-        while !(self.past.left || self.arbiter_over && self.command.is_none() && !self.unmounting) {
+        while !(self.past.left || self.arbiter_over && !self.has_work()) {
             self.arbiter.feed();
             match heard.recv_timeout(self.patience(feed_interval)) {
                 Ok(heard) => self.hear(heard),
@@ -273,7 +284,7 @@ impl Session<'_> {
             Heard::Notice(notice) => self.noticed(&notice),
             Heard::ArbiterOver => {
                 self.arbiter_over = true;
-                if self.past.stopped.is_none() {
+                if self.past.stopped.is_none() && self.lost_under_the_mark.is_none() {
                     self.lost();
                 }
             }
@@ -288,12 +299,16 @@ impl Session<'_> {
         }
     }
 
-    fn noticed(&mut self, notice: &Notice) {
+    pub(super) fn noticed(&mut self, notice: &Notice) {
         let at = moment(notice);
         if let Happening::Arbitration(Event::Stopped(Stopped::Deposed { holder })) = &notice.what
-            && self.past.mark_sent
+            && (self.past.mark_sent || self.mark_under_way)
         {
             // Whoever read the mark was quick.
+            if self.mark_under_way {
+                self.lost_under_the_mark = Some(notice.clone());
+                return;
+            }
             self.print_at(at, telling::handed_over(holder.as_ref(), self.cluster));
             self.past.stopped = Some(Stopped::Parked);
             return self.arbiter.disarm_watchdog();
