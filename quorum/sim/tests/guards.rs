@@ -54,6 +54,10 @@ const WITNESSES: &[(Guard, Witness)] = &[
         Script("a_copy_of_a_node_that_is_alive_is_refused"),
     ),
     (Guard::LoserUnregisters, Seed(Persistent, 3, 2)),
+    (
+        Guard::UnsettledLeaveIsNoWin,
+        Seed(Persistent, 3, 29_452_864_659_511),
+    ),
     (Guard::LosersTakeTurns, Seed(Persistent, 3, 1)),
     (Guard::BarrierBeforeHeld, Seed(Persistent, 5, 2)),
     (Guard::BarrierAfterSweep, Seed(Persistent, 3, 2)),

@@ -67,6 +67,8 @@ guards! {
     DuplicateNodeRefused,
     /// A loser takes its own key away.
     LoserUnregisters,
+    /// A loser whose unregister may still take effect has not won, though it turns out to hold.
+    UnsettledLeaveIsNoWin,
     /// A loser starts over only after one wait from its REGISTER and its turn in the nodes' order.
     LosersTakeTurns,
 

@@ -82,6 +82,10 @@ const WITNESSES: &[(Guard, &str)] = &[
         "persistent/a_loser_takes_its_own_key_away",
     ),
     (
+        Guard::UnsettledLeaveIsNoWin,
+        "persistent/a_loser_that_holds_after_all_has_not_won_while_its_unregister_is_under_way",
+    ),
+    (
         Guard::LosersTakeTurns,
         "persistent/a_loser_contends_again_one_wait_later_and_in_its_turn",
     ),

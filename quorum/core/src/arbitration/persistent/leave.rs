@@ -18,7 +18,8 @@
 //! loser or a refused node that turns out to hold stays holder, as if it were dead, until it contends again or another one
 //! challenges it; a holder's registration is never taken away before its reservation (on the target that
 //! would release it while other paths could still write, SPC-4 5.13.11.2); a loser that finds itself
-//! holding has won after all, but for one whose wins come to nothing again and again; each step is tried
+//! holding has won after all, but for one whose wins come to nothing again and again, or that has an unregister under way
+//! whose end it does not know (it would take the term away; the disk stays closed instead); each step is tried
 //! once on each path, but for an unregister that was not performed, a few times, so this ends; taking a key
 //! away carries the APTPL bit as registering it does; only a read that shows nothing of this node is
 //! "withdrawn".
@@ -85,6 +86,8 @@ pub(super) struct Leaving {
     term: Option<Tenure>,
     /// Every key that may be ours.
     keys: Vec<Key>,
+    /// An unregister came to no known end: it may still take effect, and take a term away.
+    unsettled: bool,
     released: Vec<PathId>,
     moved: bool,
     /// Paths that are through with it, whatever came of it.
@@ -123,6 +126,7 @@ impl Persistent {
             after,
             term,
             keys,
+            unsettled: false,
             released: Vec::new(),
             moved: false,
             unregistered: Vec::new(),
@@ -186,7 +190,7 @@ impl Persistent {
         let Some(key) = held.key else {
             return;
         };
-        let won = leaving.after.is_lost_race() && self.key == Some(key);
+        let won = leaving.after.is_lost_race() && self.key == Some(key) && !leaving.unsettled;
         if won && self.wins < WINS_MAX {
             self.win(key, How::FoundHolding);
             return;
@@ -271,6 +275,9 @@ impl Persistent {
             return;
         };
         let again = matches!(answer, Answer::Conflict { .. } | Answer::Attention(_));
+        if self.desk.stands(Guard::UnsettledLeaveIsNoWin) {
+            leaving.unsettled |= matches!(answer, Answer::OutcomeUnknown(_));
+        }
         if matches!(verb, Verb::Register { .. }) && !again {
             leaving.unregistered.push(path);
         }
