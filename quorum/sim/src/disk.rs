@@ -142,6 +142,12 @@ impl Disk {
             && self.key_of(nexus) != key
     }
 
+    /// SCSI-2: has this nexus reserved it?
+    pub fn is_reserved_by(&self, nexus: Nexus) -> bool {
+        self.unit
+            .with(|unit, _| unit.spc2_holder() == Some(&nexus.of_unit()))
+    }
+
     /// Does this nexus hold the persistent reservation?
     pub fn holds(&self, nexus: Nexus) -> bool {
         self.unit

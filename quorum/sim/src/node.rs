@@ -113,6 +113,8 @@ pub struct Node {
     /// When it was fed last, when it went on after a pause, and when a path came: by its clock.
     pub(crate) fed_at: Instant,
     pub(crate) resumed_at: Instant,
+    /// When it last said that a round had failed: what that round had asked is nobody's.
+    pub(crate) round_failed_at: Instant,
     pub(crate) path_came_at: Instant,
     /// An owner was told to give the disk back, in the world's time.
     pub(crate) release_asked_at: Option<Instant>,
@@ -174,6 +176,7 @@ impl Node {
             win: Win::default(),
             fed_at: Instant::ZERO,
             resumed_at: Instant::ZERO,
+            round_failed_at: Instant::ZERO,
             path_came_at: Instant::ZERO,
             release_asked_at: None,
             hold_next: None,

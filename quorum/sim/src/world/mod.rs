@@ -676,6 +676,8 @@ impl World {
             node.term = 0;
             return;
         }
+        self.note_revived_before(index);
+        let node = &mut self.nodes[index];
         self.checkers.deposed_writes.held(!node.weak_barrier);
         node.weak_barrier = false;
         node.term = self.checkers.deposed_writes.term();

@@ -250,6 +250,7 @@ impl World {
                     self.hold_of(index, Property::Terms, found);
                 }
             }
+            Event::RoundFailed { .. } => node.round_failed_at = shows,
             _ => {}
         }
     }
@@ -328,7 +329,13 @@ impl World {
         // What arrives behind a pause, or in another round, is looked at again by the next one.
         let in_time =
             shows.saturating_since(*sent_at) <= times.round_trip && *sent_at > node.resumed_at;
-        if !(mine && held) && in_time && node.late <= times.lateness && node.key.is_some() {
+        let in_round = *sent_at > node.round_failed_at || node.round_failed_at == shows;
+        if !(mine && held)
+            && in_time
+            && in_round
+            && node.late <= times.lateness
+            && node.key.is_some()
+        {
             let found = Err("has read that the disk is not its own, and goes on".into());
             self.hold_of(index, Property::Terms, found);
         }

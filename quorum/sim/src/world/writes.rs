@@ -35,6 +35,8 @@ struct Write {
     nexus: Nexus,
     term: u64,
     content: Content,
+    /// Accepted while an operator had the disk opened.
+    let_by_operator: bool,
 }
 
 /// What is written.
@@ -127,6 +129,7 @@ impl World {
             nexus: node.nexuses[path],
             term: node.term,
             content: Content::Record,
+            let_by_operator: false,
         };
         let reachable = node.path_up[path] && self.now >= self.outage_until;
         self.checkers.deposed_writes.decided(token, write.term);
@@ -222,6 +225,7 @@ impl World {
             nexus: node.nexuses[path],
             term: node.term,
             content,
+            let_by_operator: false,
         };
         self.checkers.deposed_writes.decided(token, node.term);
         self.writes.out.insert(token, write);
@@ -290,6 +294,9 @@ impl World {
         if open && self.opened_by_operator && self.mode() == Mode::Persistent {
             // Behind the next owner's barrier, perhaps, and before it hears of its win.
             self.checkers.deposed_writes.excuse(token);
+            if let Some(write) = self.writes.out.get_mut(&token) {
+                write.let_by_operator = true;
+            }
         }
     }
 
@@ -358,7 +365,8 @@ impl World {
         let index = self.at(node);
         let config = &self.nodes[index].config;
         let fenced = config.mode == Mode::Persistent && self.disk.keeps_through_power_loss();
-        if landed == Landed::Exposed && fenced && !self.opened_by_operator && !self.is_hostile() {
+        let opened = self.opened_by_operator || write.let_by_operator;
+        if landed == Landed::Exposed && fenced && !opened && !self.is_hostile() {
             self.counts.exposed_with_aptpl += 1;
             let found = Err(format!(
                 "a write of n{node} was exposed in persistent mode with APTPL, and nobody cleared the disk"
