@@ -69,7 +69,7 @@
 //! * *Exposed*: accepted while nobody held the disk: after a reset or a nexus loss under SCSI-2, a power loss without APTPL,
 //!   CLEAR, an operator's RELEASE. `O` is paused; reset; its write arrives; `C` reserves; it lands.
 //! * *Revived*: an owner whose term is over, and which does not know it, reserves the open disk again. SCSI-2: `O` is paused;
-//!   `C` wins; another resets; `O` goes on and reserves before `C` does. Persistent mode: only after CLEAR, by an owner whose
+//!   `C` wins; another resets; `O` goes on and reserves before `C` does, or before `C`, paused, is told of its win. Persistent mode: only after CLEAR, by an owner whose
 //!   clock stood still: it re-takes, what it has under way lands, and then it reads another's epoch and gives back.
 //! * *A late RESERVE of a nexus lets in what that nexus has under way (SCSI-2)*: nobody knows of it any more.
 //! * *Under way at a power loss without APTPL*: whoever registers again lets in what it has under way.
@@ -95,7 +95,10 @@
 //! disk, within its proof, after the next owner had read; the shipped log is not judged any more once that has happened.
 //!
 //! Takes and terms ([`crate::checkers::takes`], [`crate::checkers::terms`]): not on the hostile disk; "holds at `Held`" not
-//! within a challenge of a power loss, an outage or CLEAR.
+//! within a challenge of a power loss, an outage or CLEAR; "has read that the disk is not its own" not by a read of a round
+//! that has failed meanwhile, whose answer is nobody's: the next round looks again, or the self-stop age is there.
+//! *Known, not excused, about once in ten thousand worlds*: a foreign registration that comes between the look at APTPL and
+//! `Held` of a long settle time switches APTPL off; the first rounds of the owner switch it on again.
 //!
 //! [`Input::Start`]: quorum_core::arbitration::Input::Start
 
