@@ -69,8 +69,8 @@
 //! * *Exposed*: accepted while nobody held the disk: after a reset or a nexus loss under SCSI-2, a power loss without APTPL,
 //!   CLEAR, an operator's RELEASE. `O` is paused; reset; its write arrives; `C` reserves; it lands.
 //! * *Revived*: an owner whose term is over, and which does not know it, reserves the open disk again. SCSI-2: `O` is paused;
-//!   `C` wins; another resets; `O` goes on and reserves before `C` does, or before `C`, paused, is told of its win. Persistent mode: only after CLEAR, by an owner whose
-//!   clock stood still: it re-takes, what it has under way lands, and then it reads another's epoch and gives back.
+//!   `C` wins; another resets; `O` goes on and reserves before `C` does, or before `C`, paused, is told of its win.
+//!   Persistent mode: only after CLEAR, by an owner whose clock stood still: it re-takes, what it has under way lands, and then it reads another's epoch and gives back.
 //! * *A late RESERVE of a nexus lets in what that nexus has under way (SCSI-2)*: nobody knows of it any more.
 //! * *Under way at a power loss without APTPL*: whoever registers again lets in what it has under way.
 //! * *Let in*: persistent mode with several paths, whose type admits every registrant: a REGISTER that was given up takes effect
