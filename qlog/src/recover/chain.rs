@@ -408,6 +408,7 @@ impl<'a, S: Storage> Walk<'a, S> {
                     ..first
                 },
             };
+            let mut stepped_over = false;
             let end = loop {
                 cursor = self.run(&mut reader, cursor, u32::MAX);
                 // Nothing of this segment was written after the one that goes on from here.
@@ -416,6 +417,7 @@ impl<'a, S: Storage> Walk<'a, S> {
                     .then(|| reader.later_frame(cursor.at, cursor.expected))
                     .flatten();
                 if let Some(resumed) = self.resume(&reader, cursor, later) {
+                    stepped_over = true;
                     cursor = resumed;
                     continue;
                 }
@@ -448,11 +450,13 @@ impl<'a, S: Storage> Walk<'a, S> {
                 End::GoesOn(_) if extents.len() == self.heads.len() => {
                     return Err(self.ring_without_end(generation));
                 }
-                End::GoesOn(head) => {
-                    if cursor.is_where(generation, &head) {
+                End::GoesOn(next) => {
+                    // One whose beginning is gone may have been begun again.
+                    let begins = head.is_some() && !stepped_over;
+                    if begins && cursor.is_where(generation, &next) {
                         self.whole.push(self.shared.layout.ring_index(generation));
                     }
-                    (generation, first_lsn) = (head.generation, head.first_lsn);
+                    (generation, first_lsn) = (next.generation, next.first_lsn);
                 }
             }
         }

@@ -145,6 +145,15 @@ fn no_crash_loses_what_was_acknowledged() {
     }
 }
 
+/// Fresh seeds that once showed a loss, by what was mended.
+#[test]
+fn seeds_that_once_lost() {
+    // A segment that was begun again, with its head in a shadow slot only, was taken for one that had been read whole.
+    for seed in [1_882_931_205_243_038] {
+        assert_eq!(world::run(seed, Setting::HONEST).1, Ok(()));
+    }
+}
+
 #[test]
 fn a_disk_that_does_wrong_is_noticed_or_served_around() {
     for name in ["dishonest", "flips", "real"] {
