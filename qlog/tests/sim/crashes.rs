@@ -149,9 +149,8 @@ fn no_crash_loses_what_was_acknowledged() {
 #[test]
 fn seeds_that_once_lost() {
     // A segment that was begun again, with its head in a shadow slot only, was taken for one that had been read whole.
-    for seed in [1_882_931_205_243_038] {
-        assert_eq!(world::run(seed, Setting::HONEST).1, Ok(()));
-    }
+    let (_, result) = world::run(1_882_931_205_243_038, Setting::HONEST);
+    assert_eq!(result, Ok(()));
 }
 
 #[test]
