@@ -1,7 +1,8 @@
 //! What an arbiter is given that it must not believe: targets, disks, numbers and files. Refused or told, with what to do;
 //! never a win that is not proven.
 
-use super::{Running, World, in_time};
+use super::lateness::in_time;
+use super::world::{Running, World};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
 //! A command that ends by itself on a disk that another has taken, before the owner's next round has noticed it: qctl says
 //! what is so, and not that the disk was given back.
 
-use super::{Running, World, in_time};
+use super::lateness::in_time;
+use super::world::{Running, World};
 use std::path::Path;
 
 /// A shell line that takes the disk from its owner as another host would, and ends at once. A round of the owner may come

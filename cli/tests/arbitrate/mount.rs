@@ -1,7 +1,8 @@
 //! `qctl arbitrate --mount`: a file system that is the owner's alone. Needs root, a loop device and mke2fs; where they
 //! cannot be had it says so and passes.
 
-use super::{Running, World, in_time};
+use super::lateness::in_time;
+use super::world::{Running, World};
 use nix::sys::signal::Signal;
 use std::path::Path;
 use std::process::Command;

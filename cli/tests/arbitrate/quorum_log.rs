@@ -1,6 +1,7 @@
 //! `qctl arbitrate --log`: the owner claims an epoch, its command hears of it, and a clean stop parks.
 
-use super::{Running, World, in_time};
+use super::lateness::in_time;
+use super::world::{Running, World};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::process::Command;
