@@ -277,23 +277,6 @@ impl World {
         }
     }
 
-    /// SCSI-2: this node is told of its win. Has an owner of before whose clock stood still reserved the disk meanwhile, behind a
-    /// reset that came after the win's own reservation?
-    pub(super) fn note_revived_before(&mut self, winner: usize) {
-        if self.mode() != Mode::Spc2 {
-            return;
-        }
-        let revived = (0..self.nodes.len()).find(|index| {
-            let node = &self.nodes[*index];
-            let believes = node.belief != Belief::Nothing;
-            let reserved = |nexus: &Nexus| self.disk.is_reserved_by(*nexus);
-            *index != winner && believes && node.nexuses.iter().any(reserved)
-        });
-        if let Some(index) = revived {
-            self.revived(index);
-        }
-    }
-
     /// An owner whose clock stood still, and whose term is over, takes a disk again that an operator has cleared: it learns
     /// from the epoch that it is another's only when it has reserved, and what it has under way lands meanwhile.
     fn note_retake(&mut self, effect: &Effect, index: usize) {

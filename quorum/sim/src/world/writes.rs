@@ -27,6 +27,14 @@ pub(super) struct Writes {
     late: BTreeMap<u64, (u64, Vec<u8>)>,
 }
 
+impl Writes {
+    /// Those of this nexus.
+    fn of(&self, nexus: Nexus) -> Vec<u64> {
+        let of = self.out.iter().filter(|(_, write)| write.nexus == nexus);
+        of.map(|(token, _)| *token).collect()
+    }
+}
+
 /// A write that is under way.
 #[derive(Clone, Debug)]
 struct Write {
@@ -411,14 +419,7 @@ impl World {
 
     /// Everything that this nexus has under way is thrown away: the session was re-instated.
     pub(super) fn drop_writes_of(&mut self, nexus: Nexus) {
-        let gone: Vec<u64> = self
-            .writes
-            .out
-            .iter()
-            .filter(|(_, write)| write.nexus == nexus)
-            .map(|(token, _)| *token)
-            .collect();
-        for token in gone {
+        for token in self.writes.of(nexus) {
             self.checkers.deposed_writes.gone(token);
             self.checkers.acknowledged.forgotten(token);
             self.disk.forget_write(token);
@@ -438,25 +439,15 @@ impl World {
 
     /// Persistent mode: this nexus has been registered by a command of which nobody knows any more.
     pub(super) fn registered_late(&mut self, nexus: Nexus) {
-        let old = self
-            .writes
-            .out
-            .iter()
-            .filter(|(_, write)| write.nexus == nexus);
-        for (token, _) in old {
-            self.checkers.deposed_writes.let_in(*token);
+        for token in self.writes.of(nexus) {
+            self.checkers.deposed_writes.let_in(token);
         }
     }
 
     /// SCSI-2: this nexus has reserved the disk; what it has under way from before will be accepted.
     pub(super) fn reserved_late(&mut self, nexus: Nexus) {
-        let old = self
-            .writes
-            .out
-            .iter()
-            .filter(|(_, write)| write.nexus == nexus);
-        for (token, _) in old {
-            self.checkers.deposed_writes.excuse(*token);
+        for token in self.writes.of(nexus) {
+            self.checkers.deposed_writes.excuse(token);
         }
     }
 

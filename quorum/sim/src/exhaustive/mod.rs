@@ -23,22 +23,19 @@
 //! With faults no world has been exhausted: each fault multiplies the states by some hundred, for it may come at any step.
 //! What is beyond the depth is left to the random worlds.
 
+mod normal;
+mod traffic;
+
 use crate::words::CLUSTER;
 use quorum_core::Instant;
 use quorum_core::arbitration::{
     Arbitration, CommandId, Config, Event, Guards, Input, Mode, NodeNumber, Output, Stage, Stopped,
 };
 use quorum_core::times::Times;
-use scsi::logical_unit::{
-    Accepted, Config as UnitConfig, LogicalUnit, MemoryMedia, Nexus, Shared, Tag,
-};
-use scsi::reservation::{Answer, Exchange, Key, Reply, Uncertainty, Verb};
-use scsi::reservations::Reservations as _;
-use scsi::reservations::over_device::OverDevice;
-use scsi::wire::cdb::{Access, BlockRange, Command};
-use scsi::wire::status::Status;
+use scsi::logical_unit::{Config as UnitConfig, LogicalUnit, MemoryMedia, Nexus, Tag};
+use scsi::reservation::{Exchange, Key, Verb};
+use scsi::wire::cdb::Command;
 use scsi::wire::transport_id::TransportId;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a tick is: so long that what a machine remembers of the past ends after few of them.
@@ -548,110 +545,6 @@ impl World {
         }
     }
 
-    // -------------------------------------------------------------- commands
-
-    fn effect(&mut self, index: usize) {
-        let (node, verb) = (
-            self.commands[index].node,
-            self.commands[index].verb.0.clone(),
-        );
-        let shared = Shared::new(UnitConfig::default());
-        shared.with(|unit, _| std::mem::swap(unit, &mut self.unit));
-        let mut way = OverDevice::new(shared.device(nexus(node)));
-        let mut exchange = way.perform(&verb, Duration::from_secs(1));
-        shared.with(|unit, _| std::mem::swap(unit, &mut self.unit));
-        if let Answer::Done(Reply::State(state)) = &mut exchange.answer {
-            state.generation = 0;
-        }
-        if self.commands[index].fate == Fate::Late {
-            if verb == Verb::Spc2Reserve {
-                // It takes the disk, and no protocol of SCSI-2 keeps it from that.
-                self.trouble_all();
-            }
-            self.commands.remove(index);
-        } else {
-            self.commands[index].fate = Fate::Coming(Box::new(exchange));
-        }
-    }
-
-    fn trouble_all(&mut self) {
-        for node in &mut self.nodes {
-            node.troubled = true;
-        }
-    }
-
-    /// Something goes wrong with a command. One lost command of an owner is covered, and so it is no excuse, unless
-    /// another fault has befallen it too.
-    fn spoil(&mut self, index: usize, fate: Fate) {
-        self.faults_left -= 1;
-        self.commands[index].fate = fate;
-    }
-
-    fn time_out(&mut self, index: usize) {
-        let Some(id) = self.commands[index].id else {
-            return;
-        };
-        let (node, sent_at) = (self.commands[index].node, self.commands[index].sent_at);
-        if self.commands[index].fate == Fate::Late {
-            let late = &mut self.commands[index];
-            late.id = None;
-            late.ticks = 0;
-        } else {
-            self.commands.remove(index);
-        }
-        let timed_out = Answer::OutcomeUnknown(Uncertainty::TimedOut);
-        self.answer(node, id, sent_at, timed_out.into());
-    }
-
-    fn answer(&mut self, node: usize, id: CommandId, sent_at: Instant, exchange: Exchange) {
-        let input = Input::Answer {
-            id,
-            sent_at,
-            exchange,
-        };
-        self.give(node, input);
-    }
-
-    // ---------------------------------------------------------------- writes
-
-    fn accept(&mut self, index: usize) {
-        let range = BlockRange::Ten { lba: 0, blocks: 1 };
-        let access = Access::default();
-        let cdb = Command::Write { range, access }.cdb();
-        let nexus = nexus(self.writes[index].node);
-        let open = !self.unit.is_reserved();
-        // The host's driver repeats a write that met attentions; they are few.
-        for _ in 0..8 {
-            match self.unit.accept(&nexus, &cdb, &[0; 512]) {
-                Accepted::Waits(tag) => {
-                    let write = &mut self.writes[index];
-                    write.accepted = Some(tag);
-                    write.open = open;
-                    return;
-                }
-                Accepted::Ended(outcome) if outcome.status == Status::CHECK_CONDITION => {}
-                Accepted::Ended(_) => break,
-            }
-        }
-        self.writes.remove(index);
-    }
-
-    fn land(&mut self, index: usize) {
-        let write = self.writes.remove(index);
-        let Some(tag) = write.accepted else {
-            return;
-        };
-        let mut media = MemoryMedia::new();
-        let outcome = self.unit.run(tag, &mut media);
-        let landed = outcome.is_some_and(|outcome| outcome.status == Status::GOOD);
-        // Through a disk that a reset had opened it is exposed, and counted elsewhere.
-        if landed && write.term < self.terms && !write.open {
-            self.violated = Some("S2: a deposed owner's write landed");
-        }
-    }
-
-    // --------------------------------------------------------------- checks
-
     fn check_key(&mut self) {
         for (index, node) in self.nodes.iter().enumerate() {
             let well = node.held && !node.troubled && node.paused.is_none();
@@ -665,53 +558,6 @@ impl World {
                 self.violated = Some("S4: a live owner's key is absent");
             }
         }
-    }
-
-    // ---------------------------------------------------------- normal form
-
-    fn normalize(&mut self) {
-        self.unit = self.unit.clone().without_generation();
-        for index in 0..self.nodes.len() {
-            let now = self.nodes[index].now;
-            let to_normal = |at: Instant| {
-                if at >= now {
-                    Arbitration::NORMAL_NOW + at.saturating_since(now)
-                } else {
-                    Arbitration::NORMAL_NOW - now.saturating_since(at)
-                }
-            };
-            let node = &mut self.nodes[index];
-            let mut renamed = BTreeMap::new();
-            if let Some(machine) = &node.machine {
-                let (normal, pairs) = machine.normalized();
-                renamed.extend(pairs);
-                node.machine = Some(normal);
-            }
-            node.now = Arbitration::NORMAL_NOW;
-            node.proved_until = to_normal(node.proved_until).max(Arbitration::NORMAL_NOW);
-            for input in &mut node.inbox {
-                if let Input::Answer { id, sent_at, .. } = input {
-                    *id = renamed.get(id).copied().unwrap_or(CommandId(0));
-                    *sent_at = to_normal(*sent_at);
-                }
-            }
-            node.inbox.dedup();
-            for command in self.commands.iter_mut().filter(|one| one.node == index) {
-                command.id = command.id.and_then(|id| renamed.get(&id).copied());
-                command.sent_at = if command.id.is_some() {
-                    to_normal(command.sent_at)
-                } else {
-                    Arbitration::NORMAL_NOW
-                };
-                if command.id.is_none() {
-                    command.ticks = 0;
-                }
-            }
-        }
-        self.commands
-            .retain(|one| one.id.is_some() || one.fate == Fate::Late);
-        self.commands.sort();
-        self.writes.sort();
     }
 }
 
