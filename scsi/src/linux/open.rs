@@ -205,21 +205,8 @@ impl Host<'_> {
         if self.uses_the_kernels_calls(&mut remarks)? {
             return self.open_map(map, paths, &[], lock_names);
         }
-        let mut opened = Vec::new();
-        let mut last = None;
-        for path in paths {
-            match self.sg_path(path) {
-                Ok(path) => opened.push(path),
-                Err(error) => {
-                    remarks.push(format!("a path was left out: {error}"));
-                    last = Some(error);
-                }
-            }
-        }
-        match last {
-            Some(error) if opened.is_empty() => Err(error),
-            Some(_) | None => Ok(self.mapped(map, (paths, &[]), opened, remarks)),
-        }
+        let opened = each_that_opens(paths, |path| self.sg_path(path), &mut remarks)?;
+        Ok(self.mapped(map, (paths, &[]), opened, remarks))
     }
 
     /// Each path by itself: any of them speaks for the host. The kernel's own calls on such a map unregister once a
@@ -239,21 +226,9 @@ impl Host<'_> {
             return self.open_map(map, &[], namespaces, lock_names);
         }
         let mut remarks = Vec::new();
-        let mut opened = Vec::new();
-        let mut last = None;
-        for namespace in namespaces {
-            match self.nvme_path(namespace) {
-                Ok(path) => opened.push(path),
-                Err(error) => {
-                    remarks.push(format!("a path was left out: {error}"));
-                    last = Some(error);
-                }
-            }
-        }
-        match last {
-            Some(error) if opened.is_empty() => Err(error),
-            Some(_) | None => Ok(self.mapped(map, (&[], namespaces), opened, remarks)),
-        }
+        let open = |namespace: &String| self.nvme_path(namespace);
+        let opened = each_that_opens(namespaces, open, &mut remarks)?;
+        Ok(self.mapped(map, (&[], namespaces), opened, remarks))
     }
 
     /// Passthrough on one namespace node.
@@ -346,6 +321,29 @@ impl Host<'_> {
             attached: Vec::new(),
             remarks: Vec::new(),
         })
+    }
+}
+
+/// All paths of a map that can be opened, with a remark for each that cannot; an error when none can.
+fn each_that_opens<P>(
+    paths: &[P],
+    open: impl Fn(&P) -> Result<Path, OpenError>,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Path>, OpenError> {
+    let mut opened = Vec::new();
+    let mut last = None;
+    for path in paths {
+        match open(path) {
+            Ok(path) => opened.push(path),
+            Err(error) => {
+                remarks.push(format!("a path was left out: {error}"));
+                last = Some(error);
+            }
+        }
+    }
+    match last {
+        Some(error) if opened.is_empty() => Err(error),
+        Some(_) | None => Ok(opened),
     }
 }
 
