@@ -15,6 +15,7 @@ mod group;
 mod guest;
 mod image;
 mod jobs;
+mod leash;
 mod observe;
 mod options;
 mod outside;

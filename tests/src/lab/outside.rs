@@ -1,18 +1,15 @@
 //! Programs of ours outside of the guest, on the host: another node of the cluster when the guest as a whole stands still.
 //!
 //! Invariants: nothing outlives the case; every wait has a bound.
-#![expect(
-    unsafe_code,
-    reason = "a hook between fork and exec, so that a killed lab leaves no program behind"
-)]
 
+use crate::leash::leash;
 use ::tests::protocol::{Ended, at_path};
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -46,10 +43,7 @@ impl Outside {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        let die_with_us =
-            || nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from);
-        // SAFETY: the hook makes one system call and touches no memory that a fork may have left in between.
-        unsafe { command.pre_exec(die_with_us) };
+        leash(&mut command);
         let mut process = command
             .spawn()
             .with_context(|| format!("start {}", program.display()))?;

@@ -5,15 +5,11 @@
 //!
 //! A guest's time stamp counter is this processor's. A kernel that measures its frequency while it boots measures
 //! nonsense on a busy machine (a clock twelve times too fast was seen), so it is told.
-#![expect(
-    unsafe_code,
-    reason = "a hook between fork and exec, so that a killed lab leaves no machines behind; one instruction that reads the clock"
-)]
+#![expect(unsafe_code, reason = "one instruction that reads the clock")]
 
+use crate::leash::leash;
 use ::tests::protocol::PORT_NAME;
 use anyhow::{Context as _, Result};
-use nix::sys::signal::Signal;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -82,10 +78,7 @@ impl Machine {
                 .arg("-incoming")
                 .arg(format!("exec:cat '{}'", saved.display()));
         }
-        let die_with_us =
-            || nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from);
-        // SAFETY: the hook makes one system call and touches no memory that a fork may have left in between.
-        unsafe { command.pre_exec(die_with_us) };
+        leash(&mut command);
         command.spawn().context("start qemu-system-x86_64")
     }
 }

@@ -6,18 +6,13 @@
 //! ```
 //!
 //! It listens at two ports: open-iscsi takes a second session to one address and port for a double.
-#![expect(
-    unsafe_code,
-    reason = "a hook between fork and exec, so that a killed lab leaves no target behind"
-)]
 
+use crate::leash::leash;
 use anyhow::{Context as _, Result};
-use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::FileExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,10 +44,7 @@ impl Served {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        let die_with_us =
-            || nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(std::io::Error::from);
-        // SAFETY: the hook makes one system call and touches no memory that a fork may have left in between.
-        unsafe { command.pre_exec(die_with_us) };
+        leash(&mut command);
         let mut process = command.spawn().context("start qctl target serve")?;
         let mut line = String::new();
         let stdout = process.stdout.take().context("it was asked for")?;
