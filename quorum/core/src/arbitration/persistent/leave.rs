@@ -229,10 +229,15 @@ impl Persistent {
     /// away.
     fn stay_holder(&mut self) {
         let wait = self.desk.config.times.challenge_wait;
-        if let Phase::Leaving(leaving) = &mut self.phase
-            && let After::Rest(until) = &mut leaving.after
-        {
-            *until = *until + wait * 2;
+        if let Phase::Leaving(leaving) = &mut self.phase {
+            match &mut leaving.after {
+                After::Rest(until) => *until = *until + wait * 2,
+                // It is this node that holds, and nobody else.
+                After::Stop(stopped @ Stopped::NotTaken { .. }) => {
+                    *stopped = Stopped::Released { confirmed: false };
+                }
+                After::Stop(_) => {}
+            }
         }
         self.left(false);
     }
