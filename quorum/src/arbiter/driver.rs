@@ -329,6 +329,8 @@ impl Driver {
         let look_within = self.times.defend_interval + self.times.lateness;
         let ownership = Ownership::new(self.state.terms, key, self.state.proved_until)
             .looked_at_every(look_within);
+        // The win may rest on what was sent before the host stood still.
+        ownership.looked(now(), self.state.stalled_at.is_some());
         self.tenure.begin(ownership);
         self.arm_watchdog();
     }

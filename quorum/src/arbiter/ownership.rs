@@ -256,6 +256,8 @@ impl Ownership {
     /// The disk is being taken again, or is so no more.
     pub(super) fn set_retaking(&self, retaking: bool) {
         self.lock().retaking = retaking;
+        // Who waits for a proof before it writes may stand in the way of what takes the disk again.
+        self.shared.changed.notify_all();
     }
 
     pub(super) fn set_owner(&self) {

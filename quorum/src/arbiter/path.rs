@@ -42,6 +42,8 @@ pub(super) struct Done {
     id: CommandId,
     sent_at: Instant,
     took: Duration,
+    /// A reset: the times allow for it by themselves.
+    is_reset: bool,
     exchange: Exchange,
 }
 
@@ -238,6 +240,7 @@ fn work(
             id: order.id,
             sent_at,
             took: now().saturating_since(sent_at),
+            is_reset: matches!(order.verb, Verb::Reset { .. }),
             exchange,
         };
         if done.send(back).is_err() {
@@ -253,10 +256,10 @@ impl Done {
         self.path
     }
 
-    /// How long the disk took, of an answer.
+    /// How long the disk took, of an answer within a round trip: not of a reset.
     pub(super) fn took(&self) -> Option<Duration> {
         let answered = matches!(self.exchange.answer, Answer::Done(_));
-        answered.then_some(self.took)
+        (answered && !self.is_reset).then_some(self.took)
     }
 
     /// What came back.
