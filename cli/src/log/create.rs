@@ -72,6 +72,8 @@ fn name(text: &str) -> Result<String, String> {
 impl Args {
     /// Makes it.
     pub(crate) fn run(self, context: &mut Context) -> Result<Exit, Failure> {
+        // What cannot be is refused before anything is made.
+        let times = self.times()?.map_or_else(Vec::new, Times::to_bytes);
         let prepared =
             Destination::prepare("create", &self.path, &self.wish, &self.consent, context)?;
         let Some(destination) = prepared else {
@@ -85,7 +87,7 @@ impl Args {
         let bar = Bar::new(context, "writing", format.region_bytes);
         let cluster = Cluster {
             name: self.cluster.clone(),
-            times: self.times()?.map_or_else(Vec::new, Times::to_bytes),
+            times,
         };
         let made = qlog::create(&storage, format, cluster, &mut |done| {
             bar.at(done, format.region_bytes);

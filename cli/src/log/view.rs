@@ -281,9 +281,18 @@ fn profile_of(times: &Times) -> Option<(Profile, Mode)> {
         .find(|(profile, mode)| profile.times(*mode) == *times)
 }
 
+/// As `--mode` has it.
+const fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Persistent => "pr",
+        Mode::Spc2 => "scsi2",
+    }
+}
+
 fn times_json(times: &Times) -> Value {
     json!({
         "profile": profile_of(times).map(|(profile, _)| profile.name()),
+        "mode": profile_of(times).map(|(_, mode)| mode_name(mode)),
         "defend_interval_ms": ms(times.defend_interval),
         "challenge_wait_ms": ms(times.challenge_wait),
         "self_stop_ms": ms(times.self_stop),
@@ -302,7 +311,7 @@ fn times_line(log: &Description) -> Option<String> {
     };
     let name = profile_of(&times).map_or_else(
         || "solved for a takeover".to_owned(),
-        |(profile, _)| profile.name().to_owned(),
+        |(profile, mode)| format!("profile {} of mode {}", profile.name(), mode_name(mode)),
     );
     Some(format!(
         "{name}: defence every {} ms, challenge wait {} ms, self-stop after {} ms, settle {} ms",
