@@ -57,11 +57,7 @@ impl Ending<'_> {
             ))),
             Stopped::SelfStop { .. } => Err(self.lost("ownership could not be proved in time")),
             Stopped::Withdrawn if self.waited_out => Err(self.not_taken(None)),
-            Stopped::Withdrawn if self.had_command => Err(Failure::new(
-                Exit::Conflict,
-                "stopped before the disk was ours: the command never ran",
-                "nothing: it was asked to stop",
-            )),
+            Stopped::Withdrawn if self.had_command => Err(never_ran()),
             Stopped::Released { .. } | Stopped::Parked | Stopped::Withdrawn if log.is_some() => {
                 Err(log.expect("it is there"))
             }
@@ -97,6 +93,8 @@ impl Ending<'_> {
         }
         match self.status {
             Some(status) => Ok(Exit::Command(status)),
+            // It held the disk, and was asked to stop before it owned it.
+            None if confirmed && self.had_command => Err(never_ran()),
             None if confirmed => Ok(Exit::Done),
             None => Err(Failure::new(
                 Exit::Unknown,
@@ -183,6 +181,14 @@ impl Ending<'_> {
     fn look(&self) -> String {
         format!("qctl disk show {}   (who holds it)", self.disk)
     }
+}
+
+fn never_ran() -> Failure {
+    Failure::new(
+        Exit::Conflict,
+        "stopped before the disk was ours: the command never ran",
+        "nothing: it was asked to stop",
+    )
 }
 
 fn by(holder: Option<&Reservation>) -> String {
@@ -275,5 +281,7 @@ mod tests {
         assert_eq!(with(&Stopped::Released { confirmed: true }, Some(143)), 143);
         assert_eq!(with(&Stopped::Deposed { holder: None }, Some(143)), 106);
         assert_eq!(with(&Stopped::Withdrawn, None), 24);
+        // It held the disk, and never came to own it.
+        assert_eq!(with(&Stopped::Released { confirmed: true }, None), 24);
     }
 }

@@ -217,7 +217,9 @@ pub(super) fn failure(place: &Where, disk: &str, error: &LogError) -> Failure {
         ),
         LogError::OtherTimes => (
             Exit::Foreign,
-            format!("the --profile or --takeover that the log was made for: qctl log show {place}"),
+            format!(
+                "the --profile or --takeover, and the --mode, that the log was made for: qctl log show {place}"
+            ),
         ),
         LogError::Open(error) => match error {
             OpenError::NotALog => (Exit::NoSuch, format!("qctl log create {place}")),

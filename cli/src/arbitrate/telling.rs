@@ -300,11 +300,22 @@ fn stalled(stall: Stall) -> What {
     }
 }
 
-/// The disk was taken by whoever had read the mark, before this node heard that it was written.
-pub(super) fn handed_over(held: Option<&reservation::Reservation>, cluster: ClusterTag) -> What {
+/// The disk was lost behind the mark of a hand-over: to whoever had read it, or to silence.
+pub(super) fn handed_over(lost: &Stopped, cluster: ClusterTag) -> What {
+    let (words, held) = match lost {
+        Stopped::Deposed { holder } => {
+            ("handed over; the next node has it already", holder.as_ref())
+        }
+        Stopped::SelfStop { .. }
+        | Stopped::NotTaken { .. }
+        | Stopped::Refused(_)
+        | Stopped::Parked
+        | Stopped::Released { .. }
+        | Stopped::Withdrawn => ("handed over; the disk has been silent since", None),
+    };
     What::Stopped {
         reason: "parked".to_owned(),
-        words: "handed over; the next node has it already".to_owned(),
+        words: words.to_owned(),
         holder: held.map(|held| holder(held, cluster)),
     }
 }

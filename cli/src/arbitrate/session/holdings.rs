@@ -22,10 +22,11 @@ use std::io;
 
 impl Session<'_> {
     /// From `Held` on no other node can write, and nothing that one had sent is still on its way.
-    pub(super) fn mount(&self) {
+    pub(super) fn mount(&mut self) {
         let Some(mount) = self.args.mount.clone() else {
             return;
         };
+        self.mounting = true;
         let heard = self.heard_in.clone();
         std::thread::spawn(move || {
             let _loop_is_over = heard.send(Heard::Mounted(mount.mount()));
@@ -37,6 +38,7 @@ impl Session<'_> {
             return;
         };
         let what = mount.words();
+        self.mounting = false;
         match mounted {
             Ok(kind) => {
                 self.print(What::Mounted { what, kind });
@@ -44,7 +46,7 @@ impl Session<'_> {
                 match self.phase {
                     // It was lost, or asked to stop, meanwhile.
                     Phase::Losing => self.detach(),
-                    Phase::Releasing => self.unmount(),
+                    Phase::Releasing => self.give_back(),
                     Phase::Contending | Phase::Owning | Phase::Stopping => self.claim_log(),
                 }
                 if self.is_owner {
@@ -57,7 +59,12 @@ impl Session<'_> {
                     format!("{what} could not be mounted: {error}"),
                     "see that the directory is there, and what `blkid` finds on the device",
                 ));
-                self.release();
+                match self.phase {
+                    Phase::Releasing => self.give_back(),
+                    Phase::Contending | Phase::Owning | Phase::Stopping | Phase::Losing => {
+                        self.release();
+                    }
+                }
             }
         }
     }
@@ -129,6 +136,7 @@ impl Session<'_> {
             return;
         };
         let heard = self.heard_in.clone();
+        self.claiming = true;
         log.claim(ownership, move |claimed| {
             let _loop_is_over = heard.send(Heard::Log(claimed));
         });
@@ -144,13 +152,22 @@ impl Session<'_> {
         });
         self.arbiter.claimed(claim.log.incarnation());
         self.claimed = Some(claim.log);
-        if self.is_owner {
-            self.owner();
+        self.claiming = false;
+        match self.phase {
+            // It was asked to stop meanwhile.
+            Phase::Releasing => self.give_back(),
+            Phase::Contending | Phase::Owning | Phase::Stopping | Phase::Losing
+                if self.is_owner =>
+            {
+                self.owner();
+            }
+            Phase::Contending | Phase::Owning | Phase::Stopping | Phase::Losing => {}
         }
     }
 
     /// An owner that was told to have a log does not run without one.
     pub(super) fn log_failed(&mut self, error: &LogError) {
+        self.claiming = false;
         if matches!(error, LogError::Fenced(_)) || !self.is_proved() {
             // The arbiter says what became of the disk.
             return;
@@ -166,6 +183,11 @@ impl Session<'_> {
                 command.stop(self.grace);
                 self.phase = Phase::Stopping;
                 self.kill_keeper_at = Some(clock::since_boot() + self.grace + KEEPER_LATE);
+            }
+            // Asked to stop before: there is no log any more that could be parked.
+            None if self.phase == Phase::Releasing => {
+                self.park_when_proved = None;
+                self.give_back();
             }
             None => self.release(),
         }

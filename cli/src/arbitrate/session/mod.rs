@@ -116,7 +116,11 @@ struct Session<'a> {
     mark_under_way: bool,
     /// The disk was lost meanwhile; what that means, the mark decides.
     lost_under_the_mark: Option<Notice>,
-    /// The file system is mounted.
+    /// The log is being claimed.
+    claiming: bool,
+    /// The file system is being mounted.
+    mounting: bool,
+    /// It is mounted.
     mounted: bool,
     /// It is being unmounted.
     unmounting: bool,
@@ -130,6 +134,8 @@ struct Session<'a> {
     give_up_at: Option<Duration>,
     wait_until: Option<Duration>,
     signalled_at: Option<Duration>,
+    /// It was asked to stop.
+    asked: bool,
     past: Past,
 }
 
@@ -188,6 +194,8 @@ pub(super) fn run(
         park_when_proved: None,
         mark_under_way: false,
         lost_under_the_mark: None,
+        claiming: false,
+        mounting: false,
         mounted: false,
         unmounting: false,
         is_owner: false,
@@ -197,6 +205,7 @@ pub(super) fn run(
         give_up_at: None,
         wait_until: args.wait.flatten().map(|span| clock::since_boot() + span),
         signalled_at: None,
+        asked: false,
         past: Past::default(),
         heard_in,
         arbiter,
@@ -238,7 +247,8 @@ impl Session<'_> {
 
     /// Something of it has not ended, or has not been heard.
     const fn has_work(&self) -> bool {
-        self.command.is_some() || self.unmounting || self.mark_under_way
+        let on_the_disk = self.mounting || self.claiming || self.unmounting || self.mark_under_way;
+        self.command.is_some() || on_the_disk
     }
 
     fn main_loop(&mut self, heard: &Receiver<Heard>, feed_interval: Duration) {
@@ -252,7 +262,9 @@ impl Session<'_> {
                 }
             }
             let at = clock::since_boot();
-            if self.phase == Phase::Contending && self.wait_until.is_some_and(|end| at >= end) {
+            // Whoever holds the disk waits for nobody any more.
+            let contends = self.phase == Phase::Contending && !self.past.held;
+            if contends && self.wait_until.is_some_and(|end| at >= end) {
                 self.past.waited_out = true;
                 self.release();
             }
@@ -266,6 +278,10 @@ impl Session<'_> {
                 self.print(What::Remark {
                     text: "what was to end hangs in the kernel: it is left as it is".to_owned(),
                 });
+                self.mark_under_way = false;
+                if let Some(lost) = self.lost_under_the_mark.take() {
+                    self.noticed(&lost);
+                }
                 return;
             }
         }
@@ -301,17 +317,20 @@ impl Session<'_> {
 
     pub(super) fn noticed(&mut self, notice: &Notice) {
         let at = moment(notice);
-        if let Happening::Arbitration(Event::Stopped(Stopped::Deposed { holder })) = &notice.what
-            && (self.past.mark_sent || self.mark_under_way)
+        if let Happening::Arbitration(Event::Stopped(lost)) = &notice.what
+            && matches!(lost, Stopped::Deposed { .. } | Stopped::SelfStop { .. })
         {
-            // Whoever read the mark was quick.
+            // The mark decides what it means, once it is known whether it is on the disk.
             if self.mark_under_way {
                 self.lost_under_the_mark = Some(notice.clone());
-                return;
+                return self.lost();
             }
-            self.print_at(at, telling::handed_over(holder.as_ref(), self.cluster));
-            self.past.stopped = Some(Stopped::Parked);
-            return self.arbiter.disarm_watchdog();
+            // Handed over: whoever read the mark was quick, or the disk is silent since.
+            if self.past.mark_sent {
+                self.print_at(at, telling::handed_over(lost, self.cluster));
+                self.past.stopped = Some(Stopped::Parked);
+                return self.arbiter.disarm_watchdog();
+            }
         }
         self.print_at(at, telling::what(notice, self.cluster));
         match &notice.what {
@@ -418,6 +437,7 @@ impl Session<'_> {
         self.print(What::Signal {
             name: signal.as_str().to_owned(),
         });
+        let again = std::mem::replace(&mut self.asked, true);
         match (&self.command, self.phase) {
             (Some(command), Phase::Owning) => {
                 command.stop(self.grace);
@@ -434,7 +454,7 @@ impl Session<'_> {
                 self.kill_keeper_at = Some(self.kill_keeper_at.map_or(soon, |due| due.min(soon)));
             }
             // Asked twice, and the disk does not answer: it is left as it is.
-            (None, Phase::Releasing) => self.past.left = true,
+            (None, Phase::Releasing) if again => self.past.left = true,
             (Some(_), Phase::Contending | Phase::Releasing) | (None, _) => self.release(),
         }
     }
@@ -449,6 +469,14 @@ impl Session<'_> {
         self.count_owned_time();
         self.manager.status("giving the disk back");
         self.manager.stopping(Duration::from_secs(5));
+        self.give_back();
+    }
+
+    /// One thing after the other: what is under way on the disk, the file system, the log, the disk.
+    fn give_back(&mut self) {
+        if self.mounting || self.claiming {
+            return;
+        }
         if self.mounted {
             return self.unmount();
         }
@@ -494,6 +522,8 @@ impl Session<'_> {
                 if self.mounted {
                     self.detach();
                 }
+                self.give_up_at =
+                    Some(clock::since_boot() + self.stop_time + Duration::from_secs(5));
                 self.arbiter.disarm_watchdog();
             }
         }
