@@ -10,7 +10,7 @@
 //! pause N   resume N   stand-still N D (its clock too)   hungry N   park N   release N
 //! path N P down|up   login N P   late N D   slow N D   eats N
 //! fault N lose-request|lose-reply|late=D|slow=D VERB     for the next such command of node N
-//! power-loss   clear   reset   register K (by a stranger)   reserve K   protect N
+//! power-loss   clear   reset   register K [careless] (by a stranger; without a word of APTPL)   reserve K   protect N
 //! linger D     how long an accepted write stays in the target's queue before it lands
 //! run D        what happens meanwhile: the events, but for `Defended`
 //! disk         who holds, who is registered
@@ -105,7 +105,11 @@ impl Together {
             "register" => {
                 self.strangers += 1;
                 let key = key(arguments.next_pos().ok_or("which key?")?)?;
-                world.register_stranger(self.strangers, key);
+                if arguments.next_pos() == Some("careless") {
+                    world.register_careless_stranger(self.strangers, key);
+                } else {
+                    world.register_stranger(self.strangers, key);
+                }
             }
             "reserve" => {
                 let reserve = Verb::Reserve {

@@ -57,6 +57,7 @@ const PERSISTENT: &[Transition] = &[
     (Stage::Winning, Stage::Owner),
     (Stage::Winning, Stage::Leaving),
     (Stage::Held, Stage::Owner),
+    (Stage::Held, Stage::Winning),
     (Stage::Held, Stage::RetakeRegistering),
     (Stage::Held, Stage::Leaving),
     (Stage::Held, Stage::Deposed),

@@ -64,6 +64,10 @@ const WITNESSES: &[(Guard, Witness)] = &[
     (Guard::FirstCleanRound, Seed(Persistent, 3, 2)),
     (Guard::SettleBeforeOwner, Seed(Spc2, 3, 1)),
     (Guard::SettleIsTheLastBarrier, Seed(Spc2, 3, 1)),
+    (
+        Guard::SettledWinIsLookedAt,
+        Seed(Persistent, 3, 94_856_764_157_344),
+    ),
     (Guard::ProofIsSendTime, Seed(Persistent, 3, 69)),
     (Guard::StaleReplyIsVoid, Seed(Persistent, 2, 14)),
     (Guard::SweepIsReadBack, Seed(Persistent, 3, 24)),

@@ -83,6 +83,8 @@ guards! {
     SettleBeforeOwner,
     /// Without a barrier the log may be read only after the settle time.
     SettleIsTheLastBarrier,
+    /// A win that only the settle time barred is looked at once more when that is over, like any other.
+    SettledWinIsLookedAt,
 
     // Rounds.
     /// A round is as old as the send of its read, not as its reply.

@@ -134,6 +134,16 @@ impl Tenure {
         comes
     }
 
+    /// Has the settle time come to its end that stood in for the barrier, so that nobody has been told `Held` yet?
+    pub(super) fn has_settled_unheld(&mut self, desk: &Desk) -> bool {
+        let Some(settling) = &mut self.settling else {
+            return false;
+        };
+        let ends = !settling.held && desk.now >= settling.until;
+        settling.over |= ends;
+        ends
+    }
+
     /// Tells `Owner` when this clean round was sent after the settle time.
     pub(super) fn settle_by_round(&mut self, desk: &mut Desk, sent_at: Instant, key: Option<Key>) {
         if self

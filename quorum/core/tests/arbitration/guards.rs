@@ -110,6 +110,10 @@ const WITNESSES: &[(Guard, &str)] = &[
         "persistent/without_a_barrier_the_log_waits_for_the_settle_time",
     ),
     (
+        Guard::SettledWinIsLookedAt,
+        "persistent/a_win_that_the_settle_time_ends_is_looked_at_once_more",
+    ),
+    (
         Guard::ProofIsSendTime,
         "persistent/ownership_is_as_old_as_the_send_of_the_read",
     ),

@@ -148,7 +148,18 @@ impl Persistent {
             return;
         };
         let key = owning.key;
-        owning.tenure.settle(&mut self.desk, Some(key));
+        let looks_again = self.desk.stands(Guard::SettledWinIsLookedAt)
+            && owning.tenure.has_settled_unheld(&self.desk);
+        if looks_again && self.free_path().is_some() {
+            self.win_by_settling(key);
+            return;
+        }
+        let Phase::Owning(owning) = &mut self.phase else {
+            return;
+        };
+        if !looks_again {
+            owning.tenure.settle(&mut self.desk, Some(key));
+        }
         if owning.tenure.round_is_due(&mut self.desk) {
             if owning.round.take().is_some() {
                 self.round_failed("not finished before the next round");

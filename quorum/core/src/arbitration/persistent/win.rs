@@ -26,7 +26,7 @@
 //!   before it lie in the target still.
 //! * Where no LUN reset can be sent, PREEMPT AND ABORT is the barrier; a plain PREEMPT is given back; after
 //!   a RESERVE or a nexus found holding only the settle time stands between, the log may be read only when
-//!   it is over, and that is said.
+//!   it is over, and that is said. `Held` is not told by the clock then: the win is looked at once more.
 
 use super::super::BarrierKind;
 use super::super::guards::Guard;
@@ -84,6 +84,8 @@ pub(super) struct Win {
     barrier_tries: u32,
     /// Nothing could be sent: only the settle time stands between.
     settle_only: bool,
+    /// That time is over: there is nothing more to wait for.
+    settled: bool,
     /// Being removed.
     sweep: Vec<Registration>,
     reads: u32,
@@ -118,6 +120,7 @@ impl Win {
             barrier: Barrier::Due,
             barrier_tries: 0,
             settle_only: false,
+            settled: false,
             sweep: Vec::new(),
             reads: 0,
             aptpl_at: None,
@@ -155,6 +158,17 @@ impl Persistent {
         } else {
             self.begin_tenure(self.desk.now);
         }
+    }
+
+    /// The settle time is over that was the only barrier. Before anybody hears of this win it is looked at again: whoever
+    /// registered meanwhile may have switched APTPL off since the last round.
+    pub(super) fn win_by_settling(&mut self, key: Key) {
+        self.phase = Phase::Win(Win {
+            barrier: Barrier::Done,
+            settled: true,
+            ..Win::new(key, How::FoundHolding)
+        });
+        self.read_state();
     }
 
     pub(super) fn win_state(&mut self, path: PathId, sent_at: Instant, state: &PersistentState) {
@@ -261,10 +275,12 @@ impl Persistent {
             return;
         };
         let key = win.key;
-        let before = match (win.settle_only, win.handed_over) {
-            (true, _) => Before::MayStillWrite,
-            (false, false) => Before::MayStillRun,
-            (false, true) => Before::HasEnded,
+        let before = if win.settle_only {
+            Before::MayStillWrite
+        } else if win.settled || win.handed_over {
+            Before::HasEnded
+        } else {
+            Before::MayStillRun
         };
         let aptpl_at = win.aptpl_at;
         let retake = win.retake.clone();
@@ -319,7 +335,7 @@ impl Persistent {
             .partition(|registration: &Registration| registration.key == victim);
         win.sweep = left;
         // Where no reset can be sent (NVMe), the removal was an abort itself.
-        if barrier_due && can_reset && win.barrier == Barrier::Done {
+        if barrier_due && can_reset && win.barrier == Barrier::Done && !win.settled {
             win.barrier = Barrier::Due;
         }
         self.tell_removed(removed);
