@@ -63,6 +63,10 @@ const WITNESSES: &[(Guard, Witness)] = &[
     (Guard::BarrierAfterSweep, Seed(Persistent, 3, 2)),
     (Guard::FirstCleanRound, Seed(Persistent, 3, 2)),
     (Guard::SettleBeforeOwner, Seed(Spc2, 3, 1)),
+    (
+        Guard::HoldingIsEarned,
+        Script("an_older_reserve_that_takes_effect_late_is_no_win"),
+    ),
     (Guard::SettleIsTheLastBarrier, Seed(Spc2, 3, 1)),
     (
         Guard::SettledWinIsLookedAt,

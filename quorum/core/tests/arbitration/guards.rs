@@ -110,6 +110,10 @@ const WITNESSES: &[(Guard, &str)] = &[
         "persistent/without_a_barrier_the_log_waits_for_the_settle_time",
     ),
     (
+        Guard::HoldingIsEarned,
+        "persistent/a_nexus_that_holds_without_a_take_waits_like_any_other",
+    ),
+    (
         Guard::SettledWinIsLookedAt,
         "persistent/a_win_that_the_settle_time_ends_is_looked_at_once_more",
     ),

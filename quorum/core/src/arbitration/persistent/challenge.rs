@@ -164,7 +164,9 @@ impl Persistent {
             return;
         }
         let held = state.reservation;
-        if held.is_some_and(|held| held.key == Some(key)) {
+        let holds = held.is_some_and(|held| held.key == Some(key));
+        let waits = noting && !self.has_earned(key) && !self.desk.config.policy.others_are_down;
+        if holds && !waits {
             self.found_holding(noting);
             return;
         }
@@ -193,7 +195,8 @@ impl Persistent {
     }
 
     /// One's own nexus is the holder: after a rebirth, or after a take whose answer was lost. The disk
-    /// refuses everybody else already, so that there is nothing to wait for.
+    /// refuses everybody else already, so that there is nothing to wait for. (Where it came to hold by an older RESERVE that
+    /// took effect late, it has waited.)
     fn found_holding(&mut self, noting: bool) {
         let Phase::Challenge(challenge) = &self.phase else {
             return;
@@ -334,6 +337,7 @@ impl Persistent {
         };
         challenge.stage = Stage::Taking;
         let handed_over = challenge.parked;
+        self.may_hold = Some(key);
         self.kind = kind;
         let victim = noted.and_then(|held| held.key);
         self.desk.tell(Event::Taking {

@@ -191,7 +191,11 @@ impl Persistent {
             return;
         };
         let won = leaving.after.is_lost_race() && self.key == Some(key) && !leaving.unsettled;
-        if won && self.wins < WINS_MAX {
+        let earned = self.has_earned(key);
+        let Phase::Leaving(leaving) = &mut self.phase else {
+            return;
+        };
+        if won && earned && self.wins < WINS_MAX {
             self.win(key, How::FoundHolding);
             return;
         }

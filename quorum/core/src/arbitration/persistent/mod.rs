@@ -87,6 +87,8 @@ pub(crate) struct Persistent {
     abort_refused: bool,
     /// The target does not take the APTPL bit.
     aptpl_refused: bool,
+    /// The key with which this node may be found holding: a take was sent with it, or it replaced the holder's.
+    may_hold: Option<Key>,
     /// How often in a row a take was a win, and no term came of it.
     wins: u32,
     /// The disk has been described to the people already.
@@ -140,6 +142,7 @@ impl Persistent {
             attentions: Attentions::default(),
             abort_refused: false,
             aptpl_refused: false,
+            may_hold: None,
             wins: 0,
             described: false,
             leave_asked: false,
@@ -312,6 +315,11 @@ impl Persistent {
     /// Must PTPL_A be 1?
     fn demands_aptpl(&self, guard: Guard) -> bool {
         !self.desk.config.policy.accept_no_aptpl && self.desk.stands(guard)
+    }
+
+    /// Is a reservation under this key of this node's own doing?
+    fn has_earned(&self, key: Key) -> bool {
+        self.may_hold == Some(key) || !self.desk.stands(Guard::HoldingIsEarned)
     }
 
     fn foreign_in(&self, state: &PersistentState) -> Vec<Registration> {

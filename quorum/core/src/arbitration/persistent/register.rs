@@ -37,6 +37,8 @@ pub(super) struct Registering {
     todo: Vec<PathId>,
     /// A key of another life that was replaced.
     replaced: Option<Key>,
+    /// A nexus of this node held before anything was sent.
+    held: bool,
     /// The keys that were sent.
     sent: Vec<Key>,
     /// How often every guess was refused.
@@ -56,11 +58,15 @@ impl Registering {
 impl Persistent {
     /// Registers all usable paths. The state has just been read.
     pub(super) fn register(&mut self, retake: Option<Tenure>) {
+        let held = self.seen.as_ref().and_then(|seen| seen.reservation);
+        let holder = held.and_then(|held| held.key);
+        let held = holder.is_some_and(|key| self.owner_of(key) == KeyOwner::OwnNode);
         self.phase = Phase::Registering(Registering {
             retake,
             key: None,
             todo: Vec::new(),
             replaced: None,
+            held,
             sent: Vec::new(),
             exhausted: 0,
             needs_serials: false,
@@ -260,6 +266,7 @@ impl Persistent {
         };
         let retake = registering.retake.take();
         let replaced = registering.replaced;
+        self.may_hold = registering.held.then_some(key);
         self.errand.stumbles = 0;
         if self.capabilities.host_registration {
             self.paths.all_registered(key);

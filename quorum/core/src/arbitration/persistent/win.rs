@@ -152,6 +152,7 @@ impl Persistent {
             self.kind = self.wanted_kind();
         }
         self.wins += 1;
+        self.may_hold = Some(key);
         self.phase = Phase::Win(Win::new(key, how));
         if self.desk.stands(Guard::FirstCleanRound) {
             self.read_state();
