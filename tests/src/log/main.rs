@@ -9,7 +9,8 @@
 //!
 //! A record is a seed and bytes that follow from it, so that each can be judged alone. The checkpoint's state is the
 //! seeds of all records that it covers, so that nothing is ever forgotten by the check. An acknowledged record is a
-//! line `A LSN SEED`, written with one system call after the commit; the owner's first line is `epoch E`.
+//! line `A LSN SEED`, written with one system call after the commit; the owner's first line is `epoch E`. An owner whose
+//! log has stopped says `S FROM TO`: the range that it does not know. Nothing from there on may be acknowledged by it.
 
 mod check;
 mod record;

@@ -95,7 +95,13 @@ pub(crate) fn write(path: &Path, options: &Options) -> Result<()> {
         ends.map(|end| end.unwrap_or_else(|_| bail!("a thread panicked")))
             .collect::<Result<Vec<()>>>()
     });
-    ended?;
+    if let Err(error) = ended {
+        if let Some(WriteError::Poisoned(stopped)) = error.downcast_ref() {
+            let unknown = &stopped.indeterminate;
+            say(&format!("S {} {}\n", unknown.start, unknown.end));
+        }
+        return Err(error);
+    }
     writer.log.close().context("close the log")
 }
 
