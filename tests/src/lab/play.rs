@@ -111,10 +111,11 @@ impl<'a> Player<'a> {
                 Outcome::Ended(self.run(node, argv, bound.unwrap_or(COMMAND))?)
             }
             Act::Start { name, node, argv } if node == OUTSIDE => {
-                let url = self.guest.served()?.url();
+                let served = self.guest.served()?;
+                let (url, host) = (served.url(), served.host_files().display().to_string());
                 let argv: Vec<String> = argv
                     .iter()
-                    .map(|word| word.replace("{url}", &url))
+                    .map(|word| word.replace("{url}", &url).replace("{host}", &host))
                     .collect();
                 let started = Outside::start(&self.qctl, &argv)?;
                 self.outside.insert(name.clone(), started);

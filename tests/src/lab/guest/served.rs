@@ -67,6 +67,11 @@ impl Served {
         format!("iscsi://{}/{NAME}/0", self.portals[0])
     }
 
+    /// Where a node outside of the guest keeps its files: no other case's nodes are on its host.
+    pub(crate) fn host_files(&self) -> PathBuf {
+        self.file.with_extension("host")
+    }
+
     /// Writes to its medium, past every reservation.
     pub(crate) fn write(&self, offset: u64, byte: u8, length: u32) -> Result<()> {
         let file = std::fs::OpenOptions::new().write(true).open(&self.file)?;
@@ -116,5 +121,7 @@ impl Drop for Served {
         let _gone = self.process.kill();
         let _ended = self.process.wait();
         let _best_effort = std::fs::remove_file(&self.file);
+        let _where_it_was_made = std::fs::remove_file(self.file.with_extension("aptpl"));
+        let _where_it_was_made = std::fs::remove_dir_all(self.host_files());
     }
 }

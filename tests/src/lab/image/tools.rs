@@ -58,7 +58,7 @@ const PACKAGES: [&str; 37] = [
 const MORE_LIBRARIES: [&str; 2] = ["libstdc++6", "libgcc-s1"];
 
 /// Programs that every guest has.
-const PROGRAMS: [&str; 17] = [
+const PROGRAMS: [&str; 18] = [
     "sg_persist",
     "sg_raw",
     "sg_reset",
@@ -74,6 +74,7 @@ const PROGRAMS: [&str; 17] = [
     "mkfs.ext4",
     "e2fsck",
     "mkntfs",
+    "ntfsfix",
     "dmsetup",
     "nvme",
 ];

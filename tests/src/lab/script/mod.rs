@@ -35,7 +35,8 @@
 //!                                                    NAME has printed until then is in the new guest's /tmp/NAME.printed
 //! machine stop                                       the guest as a whole stands still, its clocks too
 //! machine continue                                   it goes on, as if no time had passed
-//! start next outside: qctl arbitrate {url} --json    on the host, against the same target of ours (group `served`)
+//! start next outside: qctl arbitrate {url} --json    on the host, against the same target of ours (group `served`);
+//!                                                    {host} is a folder for that host's files
 //! repeat 3                                           the steps up to `end`, so often
 //! end
 //! print                                              shows what the last command printed in the lab's report
