@@ -32,7 +32,9 @@ pub(crate) fn check(log: &Path, said: &Path) -> Result<()> {
         found.checkpoint_lsn()
     ));
     for (from, to) in stops {
-        say(&format!("an owner's log stopped, LSN {from}..{to} unknown to it, and it acknowledged nothing later\n"));
+        say(&format!(
+            "an owner's log stopped, LSN {from}..{to} unknown to it, and it acknowledged nothing later\n"
+        ));
     }
     for note in found.notes() {
         say(&format!("note: {note}\n"));
@@ -49,7 +51,10 @@ fn stops(said: &str) -> Result<Vec<(u64, u64)>> {
         if line.starts_with("epoch ") {
             (highest, stopped) = (0, false);
         } else if let Some((lsn, _)) = parse(line) {
-            ensure!(!stopped, "LSN {lsn} was acknowledged after the log had stopped");
+            ensure!(
+                !stopped,
+                "LSN {lsn} was acknowledged after the log had stopped"
+            );
             highest = highest.max(lsn);
         } else if let Some((from, to)) = numbers(line, "S ") {
             ensure!(
