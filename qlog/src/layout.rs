@@ -9,6 +9,7 @@
 
 use crate::ids::{Epoch, Generation};
 use crate::words::round_up;
+use std::ops::BitOr;
 
 /// The largest record.
 pub const MAX_RECORD_BYTES: u32 = 1 << 20;
@@ -53,6 +54,32 @@ pub struct Format {
     pub chunks: u32,
     /// Bytes from the first place to the end of the last: the storage's length, in whole superblock places.
     pub region_bytes: u64,
+}
+
+/// Segments of a ring: a bit for each.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct RingSet(pub(crate) u16);
+
+impl RingSet {
+    pub(crate) const fn contains(self, index: u32) -> bool {
+        self.0 & (1 << index) != 0
+    }
+
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(crate) const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+}
+
+impl BitOr for RingSet {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
 /// Why these sizes do not go together.
@@ -253,6 +280,12 @@ impl Layout {
     pub fn ring_index(&self, generation: Generation) -> u32 {
         let index = generation.0 % u64::from(self.format.segments);
         u32::try_from(index).expect("below the number of segments")
+    }
+
+    /// Which segments of the ring these generations use.
+    pub(crate) fn ring_set(&self, generations: impl IntoIterator<Item = Generation>) -> RingSet {
+        let bit = |generation| 1 << self.ring_index(generation);
+        RingSet(generations.into_iter().map(bit).fold(0, BitOr::bitor))
     }
 
     /// Where a segment of the ring is.

@@ -5,7 +5,7 @@
 use crate::claim::Owner;
 use crate::guards::{Guard, Guards};
 use crate::ids::{Epoch, Generation, LogId, Lsn};
-use crate::layout::{Format, MAX_SEGMENTS, SUPERBLOCK_BYTES};
+use crate::layout::{Format, MAX_SEGMENTS, RingSet, SUPERBLOCK_BYTES};
 use crate::sum::{Seed, Sums};
 use crate::words::{Le16, Le32, Le64, small};
 use bytemuck::{Pod, Zeroable, bytes_of, pod_read_unaligned};
@@ -81,7 +81,9 @@ pub(crate) struct Superblock {
     /// Its first record: at the claim, where the epochs before were cut.
     pub(crate) start_lsn: Lsn,
     /// Segments of the ring that this epoch leaves alone: the owner before it may still have had a write under way there.
-    pub(crate) avoid: [Option<u8>; 2],
+    pub(crate) avoid: RingSet,
+    /// Segments that were in use until this was written: the owner may have gone round them meanwhile.
+    pub(crate) freed: RingSet,
     /// The segments of earlier epochs that are still needed, in order.
     pub(crate) sealed: Vec<Extent>,
     /// The newest catalogue, and the one before it.
@@ -125,9 +127,8 @@ struct Bytes {
     crc32: Le32,
     crc32c: Le32,
     major: Le32,
-    /// 0 none, else 1 + index.
-    avoid: [u8; 2],
-    reserved: Le16,
+    avoid: Le16,
+    freed: Le16,
     features: Le64,
     id: [u8; 16],
     number: Le64,
@@ -196,7 +197,8 @@ impl Superblock {
         let mut raw = Bytes {
             magic: MAGIC,
             major: Le32::new(MAJOR),
-            avoid: self.avoid.map(|index| index.map_or(0, |index| index + 1)),
+            avoid: Le16::new(self.avoid.0),
+            freed: Le16::new(self.freed.0),
             id: self.id.0,
             number: Le64::new(self.number),
             block_bytes: Le32::new(self.format.block_bytes),
@@ -309,7 +311,8 @@ impl Bytes {
             incarnation: self.incarnation.get(),
             start: Generation(self.start.get()),
             start_lsn: Lsn(self.start_lsn.get()),
-            avoid: self.avoid.map(|index| index.checked_sub(1)),
+            avoid: RingSet(self.avoid.get()),
+            freed: RingSet(self.freed.get()),
             objects: self.objects.get(),
             durable: Lsn(self.durable.get()),
             sealed: self
@@ -334,7 +337,10 @@ impl Superblock {
         let mut counted = catalogues
             .map(|it| it.number)
             .chain([self.number, self.objects]);
+        let in_the_ring = |set: RingSet| u32::from(set.0) >> self.format.segments == 0;
         self.epoch.is_possible()
+            && in_the_ring(self.avoid)
+            && in_the_ring(self.freed)
             && self.start.is_possible()
             && self.start_lsn.is_possible()
             && self.start_lsn > Lsn(0)
@@ -440,7 +446,8 @@ mod tests {
             incarnation: 99,
             start: Generation(7),
             start_lsn: Lsn(9),
-            avoid: [Some(2), None],
+            avoid: RingSet(0b101),
+            freed: RingSet(0b1000),
             objects: 4,
             durable: Lsn(12),
             sealed: vec![extent; 2],

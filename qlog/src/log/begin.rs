@@ -7,16 +7,17 @@
 
 use super::batch::Sleepers;
 use super::crowd::Crowd;
-use super::place::{Tail, next_generation};
+use super::place::{RESERVE, Tail, next_generation};
 use super::{Log, Roots, State, Writer, superblocks};
 use crate::claim::Claim;
 use crate::error::ClaimError;
 use crate::frame::EpochStart;
 use crate::guards::Guard;
 use crate::ids::{Epoch, Generation};
+use crate::layout::RingSet;
 use crate::recover::Recovered;
 use crate::storage::Storage;
-use crate::superblock::Superblock;
+use crate::superblock::{Extent, Superblock};
 use std::sync::Mutex;
 
 impl<S: Storage> Recovered<S> {
@@ -112,17 +113,13 @@ impl<S: Storage> Recovered<S> {
         if !self.newest_served {
             catalogues = [catalogues[1], None];
         }
-        let avoid = self.segments_of_the_last_owner();
         let epoch = self.superblock.epoch.next();
-        let ring = self.shared.layout.format().segments as usize;
+        let kept = self.kept();
+        let avoid = self.segments_of_the_last_owner();
         let start = self
-            .fresh_segment(&avoid)
-            .filter(|_| self.extents.len() <= ring)
+            .fresh_segment(&kept, avoid)
+            .filter(|_| kept.len() <= self.shared.layout.format().segments as usize)
             .ok_or(ClaimError::NoSegment { epoch })?;
-        let index = |generation: &Generation| {
-            u8::try_from(self.shared.layout.ring_index(*generation)).expect("at most 16 segments")
-        };
-        let avoid = [avoid.first().map(index), avoid.get(1).map(index)];
         Ok(Superblock {
             number: self.superblock.number + 1,
             epoch,
@@ -130,9 +127,10 @@ impl<S: Storage> Recovered<S> {
             incarnation: claim.incarnation,
             start,
             avoid,
+            freed: RingSet::default(),
             start_lsn: self.next,
             durable: self.next,
-            sealed: self.extents.clone(),
+            sealed: kept,
             catalogues,
             clean: None,
             parked: false,
@@ -140,45 +138,45 @@ impl<S: Storage> Recovered<S> {
         })
     }
 
-    /// The segment that the owner before wrote last, and the one that it may have been about to begin: what it had
-    /// under way may still land there.
-    fn segments_of_the_last_owner(&self) -> Vec<Generation> {
+    /// The segment that the owner before wrote last, and each that it may have been about to begin: what it had under
+    /// way may still land there.
+    fn segments_of_the_last_owner(&self) -> RingSet {
         if self.superblock.epoch == Epoch(0) || !self.shared.guards.on(Guard::FreshSegment) {
-            return Vec::new();
+            return RingSet::default();
         }
-        let segments = self.shared.layout.format().segments;
-        let mut taken = self.kept();
-        if !taken.contains(&self.last) {
-            taken.push(self.last);
-        }
-        let mut of_the_last = vec![self.last];
-        let had_one_to_spare = taken.len() + 2 <= segments as usize;
-        let next = next_generation(self.last, &taken, &self.superblock.avoid, segments);
-        of_the_last.extend(next.filter(|_| had_one_to_spare));
-        of_the_last
+        let layout = &self.shared.layout;
+        let with_records = self.extents.iter().map(|extent| extent.generation);
+        let in_use = layout.ring_set(with_records.chain([self.last]));
+        let begun = |in_use: RingSet| {
+            let had_one_to_spare = in_use.len() + RESERVE < layout.format().segments;
+            let next = next_generation(layout, self.last, in_use | self.superblock.avoid);
+            next.filter(|_| had_one_to_spare)
+        };
+        // As the newest superblock left the ring, or as the ring was while that was under way.
+        let next = [in_use, in_use | self.superblock.freed].map(begun);
+        layout.ring_set(next.into_iter().flatten().chain([self.last]))
     }
 
-    fn kept(&self) -> Vec<Generation> {
-        let generations = self.extents.iter().map(|extent| extent.generation);
-        generations.collect()
+    /// The segments that hold something which is kept.
+    fn kept(&self) -> Vec<Extent> {
+        let kept_from = self.catalogue.kept_from;
+        let kept = self.extents.iter();
+        kept.filter(|extent| extent.end_lsn > kept_from)
+            .copied()
+            .collect()
     }
 
     /// A segment that holds nothing which is kept, and that the owner before could not have been writing to.
     /// Appends leave one.
-    fn fresh_segment(&self, of_the_last: &[Generation]) -> Option<Generation> {
-        let mut taken = self.kept();
-        taken.extend(
-            of_the_last
-                .iter()
-                .filter(|last| !self.kept().contains(last)),
-        );
+    fn fresh_segment(&self, kept: &[Extent], of_the_last: RingSet) -> Option<Generation> {
+        let layout = &self.shared.layout;
+        let kept = layout.ring_set(kept.iter().map(|extent| extent.generation));
         let above = if self.shared.guards.on(Guard::FreshSegment) {
             Generation(self.highest.0 + 1)
         } else {
             self.last
         };
-        let segments = self.shared.layout.format().segments;
-        next_generation(above, &taken, &[], segments)
+        next_generation(layout, above, kept | of_the_last)
     }
 
     /// What was read may still be in the disk's cache, when the last owner was killed under its write. The superblock

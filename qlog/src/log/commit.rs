@@ -1,12 +1,13 @@
 //! Group commit: admission, one leader, one write.
 
 use super::crowd::Step;
-use super::place::{Placement, Tail, Target, next_generation};
+use super::place::{Placement, RESERVE, Tail, Target, next_generation};
 use super::{Log, State, Writer};
 use crate::error::Poisoned;
 use crate::frame::{self, HEADER_BYTES, Header, Kind};
 use crate::guards::Guard;
 use crate::ids::{Generation, Lsn};
+use crate::layout::RingSet;
 use crate::segment::{Head, ShadowHead};
 use crate::storage::Storage;
 use crate::sum::Sums;
@@ -68,32 +69,19 @@ impl<S: Storage> Log<S> {
     }
 
     /// The segments that hold something, the present one included even while it holds nothing.
-    fn in_use(&self, state: &State) -> Vec<Generation> {
-        let mut used: Vec<_> = state
-            .extents
-            .iter()
-            .map(|extent| extent.generation)
-            .collect();
-        if used.last() != Some(&state.tail.generation) {
-            used.push(state.tail.generation);
-        }
-        used
+    pub(super) fn in_use(&self, state: &State) -> RingSet {
+        let used = state.extents.iter().map(|extent| extent.generation);
+        self.layout().ring_set(used.chain([state.tail.generation]))
     }
 
     fn next_segment(&self, state: &State) -> Option<Generation> {
-        next_generation(
-            state.tail.generation,
-            &self.in_use(state),
-            &self.avoid,
-            self.layout().format().segments,
-        )
+        let taken = self.in_use(state) | self.avoid;
+        next_generation(self.layout(), state.tail.generation, taken)
     }
 
-    /// Two segments stay free: the one that this owner could be writing to while it is deposed, and the one that the
-    /// next epoch begins.
     fn reserve(&self) -> u32 {
         if self.shared.guards.on(Guard::Reserve) {
-            2
+            RESERVE
         } else {
             0
         }
@@ -101,13 +89,14 @@ impl<S: Storage> Log<S> {
 
     /// How many more segments appends may begin.
     pub(super) fn segments_to_spare(&self, state: &State) -> u32 {
-        let used = small(self.in_use(state).len());
-        (self.layout().format().segments - self.reserve()).saturating_sub(used)
+        let (segments, used) = (self.layout().format().segments, self.in_use(state));
+        let free = (segments - self.reserve()).saturating_sub(used.len());
+        free.min(segments - (used | self.avoid).len())
     }
 
     /// The present segment has records, or may have some without taking the reserve.
     pub(super) fn data_may_go_here(&self, state: &State) -> bool {
-        let used = small(self.in_use(state).len());
+        let used = self.in_use(state).len();
         let has_records = state
             .extents
             .last()

@@ -5,7 +5,7 @@ use crate::buffer::Aligned;
 use crate::error::CreateError;
 use crate::guards::Guards;
 use crate::ids::{Epoch, Generation, LogId, Lsn};
-use crate::layout::{Format, SUPERBLOCK_BYTES};
+use crate::layout::{Format, RingSet, SUPERBLOCK_BYTES};
 use crate::recover::roots;
 use crate::storage::Storage;
 use crate::superblock::{Cluster, Superblock};
@@ -102,7 +102,8 @@ pub(crate) fn create_from<S: Storage>(
         incarnation: 0,
         start: Generation(0),
         start_lsn: first,
-        avoid: [None, None],
+        avoid: RingSet::default(),
+        freed: RingSet::default(),
         objects: 0,
         durable: first,
         sealed: Vec::new(),

@@ -31,7 +31,7 @@ use crate::claim::{Fencing, Owner};
 use crate::error::{Poisoned, WriteError};
 use crate::frame;
 use crate::ids::{Epoch, Generation, Lsn};
-use crate::layout::Layout;
+use crate::layout::{Layout, RingSet};
 use crate::recover::Frame;
 use crate::storage::Storage;
 use crate::superblock::{Extent, Parked, Superblock};
@@ -41,8 +41,8 @@ use place::Tail;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How often the end of a log looks whether a seal is through.
-const SEAL_POLL: Duration = Duration::from_millis(1);
+/// How often who replaces a superblock looks whether a frame is through.
+const FRAME_POLL: Duration = Duration::from_millis(1);
 
 /// A log whose last epoch is this handle's. See the module.
 pub struct Log<S> {
@@ -55,7 +55,7 @@ pub struct Log<S> {
     /// The segment that the epoch began with.
     first: Generation,
     /// Segments that the owner before may still be writing to.
-    avoid: [Option<u8>; 2],
+    avoid: RingSet,
     state: Mutex<State>,
     /// Superblock and catalogue as they are on the medium; held while they are replaced.
     roots: Mutex<Roots>,
@@ -275,22 +275,15 @@ impl<S: Storage> Log<S> {
         state.closed = true;
         let last = Lsn(state.next.0 - 1);
         self.commit_locked(state, last)?;
-        state = self.lock();
-        while state.writer.is_none() {
-            // A seal is on its way, which nobody sleeps on. There will be no other.
-            drop(state);
-            std::thread::sleep(SEAL_POLL);
-            state = self.lock();
-        }
-        if let Some(poisoned) = &state.poisoned {
-            return Err(poisoned.clone().into());
-        }
+        // A seal may be on its way, which nobody sleeps on. There will be no other.
+        let state = self.lock_when(|state| state.writer.is_some())?;
         let extent = self.present_extent(&state);
         drop(state);
         let mut roots = self.lock_roots();
         let mut superblock = roots.superblock.clone();
         superblock.clean = Some(extent);
         superblock.parked = parked;
+        superblock.freed = RingSet::default();
         self.replace_superblock(&mut roots, superblock)?;
         Ok(roots.superblock.clone())
     }
@@ -333,6 +326,21 @@ impl<S: Storage> Log<S> {
     /// No code panics while it holds this lock but for a broken invariant, after which nothing is trusted.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something that a frame in flight brings about.
+    fn lock_when(&self, ready: impl Fn(&State) -> bool) -> Result<MutexGuard<'_, State>, Poisoned> {
+        loop {
+            let state = self.lock();
+            if let Some(poisoned) = &state.poisoned {
+                return Err(poisoned.clone());
+            }
+            if ready(&state) {
+                return Ok(state);
+            }
+            drop(state);
+            std::thread::sleep(FRAME_POLL);
+        }
     }
 
     fn lock_roots(&self) -> MutexGuard<'_, Roots> {

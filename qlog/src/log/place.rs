@@ -11,8 +11,13 @@
 
 use crate::guards::{Guard, Guards};
 use crate::ids::Generation;
+use crate::layout::{Layout, RingSet};
 use crate::segment::{HEAD_BYTES, SHADOW_HEAD_BYTES};
 use crate::words::round_up;
+
+/// Segments that appends leave free: the one that this owner could be writing to while it is deposed, and the one that
+/// the next epoch begins.
+pub(crate) const RESERVE: u32 = 2;
 
 /// The end of what was written to the present segment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -124,29 +129,21 @@ impl Tail {
     }
 }
 
-/// The generation after this one whose segment is none of those in use, nor one to avoid.
+/// The generation after this one whose segment is none of these.
 pub(crate) fn next_generation(
+    layout: &Layout,
     after: Generation,
-    in_use: &[Generation],
-    avoid: &[Option<u8>],
-    segments: u32,
+    taken: RingSet,
 ) -> Option<Generation> {
-    let ring = u64::from(segments);
-    let index = |generation: Generation| generation.0 % ring;
-    (1..=ring)
+    (1..=u64::from(layout.format().segments))
         .map(|step| Generation(after.0 + step))
-        .filter(|next| in_use.iter().all(|used| index(*used) != index(*next)))
-        .find(|next| {
-            !avoid
-                .iter()
-                .flatten()
-                .any(|avoid| u64::from(*avoid) == index(*next))
-        })
+        .find(|next| !taken.contains(layout.ring_index(*next)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::Format;
 
     const BLOCK: u64 = 4096;
     const SEGMENT: u64 = 4 * BLOCK;
@@ -219,17 +216,16 @@ mod tests {
 
     #[test]
     fn the_next_generation_uses_a_free_segment() {
-        let used = [Generation(4), Generation(5)];
-        assert_eq!(
-            next_generation(Generation(5), &used, &[], 4),
-            Some(Generation(6))
-        );
-        let used = [Generation(4), Generation(5), Generation(6)];
-        assert_eq!(
-            next_generation(Generation(6), &used, &[], 4),
-            Some(Generation(7))
-        );
-        let used = [Generation(4), Generation(5), Generation(6), Generation(7)];
-        assert_eq!(next_generation(Generation(7), &used, &[], 4), None);
+        let format = Format::for_region(4 << 20, 4096).unwrap();
+        let layout = format.layout().unwrap();
+        assert_eq!(format.segments, 4);
+        let next = |after, used: &[u64]| {
+            let used = layout.ring_set(used.iter().copied().map(Generation));
+            next_generation(&layout, Generation(after), used)
+        };
+        assert_eq!(next(5, &[4, 5]), Some(Generation(6)));
+        assert_eq!(next(6, &[4, 5, 6]), Some(Generation(7)));
+        assert_eq!(next(5, &[5, 6]), Some(Generation(7)));
+        assert_eq!(next(7, &[4, 5, 6, 7]), None);
     }
 }

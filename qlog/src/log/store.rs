@@ -10,16 +10,25 @@
 use super::{Log, Roots, State};
 use crate::buffer::Aligned;
 use crate::catalogue::{Catalogue, Chunk, NAME_BYTES_MAX, Object};
-use crate::error::{OpenError, WriteError};
+use crate::error::{OpenError, Poisoned, WriteError};
 use crate::guards::Guard;
 use crate::ids::{Generation, Lsn};
-use crate::layout::MAX_OBJECTS;
+use crate::layout::{MAX_OBJECTS, RingSet};
 use crate::recover::state;
 use crate::storage::Storage;
 use crate::sum::Sums;
 use crate::superblock::{CatalogueRef, Extent, Superblock};
 use crate::words::{round_up, small};
 use std::collections::BTreeSet;
+
+/// What a superblock keeps of the log.
+struct Kept {
+    sealed: Vec<Extent>,
+    start: Generation,
+    start_lsn: Lsn,
+    /// What it keeps no more.
+    freed: RingSet,
+}
 
 impl<S: Storage> Log<S> {
     /// Stores a checkpoint: `bytes` stand for all records up to and with `upto`, so that those need not be replayed.
@@ -222,7 +231,7 @@ impl<S: Storage> Log<S> {
                 ));
             }
         }
-        let (start, start_lsn) = self.kept_start(roots, catalogue.kept_from);
+        let kept = self.kept(roots, catalogue.kept_from)?;
         let superblock = Superblock {
             catalogues: [Some(reference), newest],
             objects: if catalogue.objects == roots.catalogue.objects {
@@ -230,13 +239,14 @@ impl<S: Storage> Log<S> {
             } else {
                 catalogue.number
             },
-            sealed: self.still_sealed(roots, catalogue.kept_from),
-            start,
-            start_lsn,
+            sealed: kept.sealed,
+            start: kept.start,
+            start_lsn: kept.start_lsn,
+            freed: kept.freed,
             ..roots.superblock.clone()
         };
         self.replace_superblock(roots, superblock)?;
-        self.forget(&mut self.lock(), catalogue.kept_from);
+        self.forget(&roots.superblock);
         roots.catalogue = catalogue;
         Ok(())
     }
@@ -256,35 +266,35 @@ impl<S: Storage> Log<S> {
         }
     }
 
-    fn still_sealed(&self, roots: &Roots, kept_from: Lsn) -> Vec<Extent> {
-        let sealed = roots.superblock.sealed.iter();
-        sealed
-            .filter(|extent| extent.end_lsn > kept_from)
-            .copied()
-            .collect()
+    /// What the next superblock names: the segments whose records are kept, and the present one. One look, at a moment
+    /// when no segment is being begun.
+    fn kept(&self, roots: &Roots, kept_from: Lsn) -> Result<Kept, Poisoned> {
+        let is_begun = |state: &State| state.writer.is_some() || state.tail.number > 1;
+        let state = self.lock_when(is_begun)?;
+        let present = state.tail.generation;
+        let is_kept = |extent: &&Extent| extent.end_lsn > kept_from || extent.generation == present;
+        let kept: Vec<Extent> = state.extents.iter().filter(is_kept).copied().collect();
+        let places = kept.iter().map(|extent| extent.generation);
+        let places = self.layout().ring_set(places.chain([present]));
+        let is_own = |extent: &Extent| extent.generation >= roots.superblock.start;
+        let (own, sealed): (Vec<_>, Vec<_>) = kept.into_iter().partition(is_own);
+        let first = own.first();
+        Ok(Kept {
+            // Without a record the present one is the epoch's first.
+            start: first.map_or(roots.superblock.start, |first| first.generation),
+            start_lsn: first.map_or(roots.superblock.start_lsn, |first| first.first_lsn),
+            freed: self.in_use(&state).without(places),
+            sealed,
+        })
     }
 
-    /// The first segment of this epoch that is kept, and its first record.
-    fn kept_start(&self, roots: &Roots, kept_from: Lsn) -> (Generation, Lsn) {
-        let state = self.lock();
-        let present = state.tail.generation;
-        let own = |extent: &&Extent| {
-            extent.generation >= roots.superblock.start
-                && (extent.end_lsn > kept_from || extent.generation == present)
+    /// Segments that the superblock which was just written does not name are free. Those begun while it was written
+    /// come behind its start.
+    fn forget(&self, superblock: &Superblock) {
+        let named = |extent: &Extent| {
+            extent.generation >= superblock.start || superblock.sealed.contains(extent)
         };
-        let first = state.extents.iter().find(own);
-        first.map_or(
-            (roots.superblock.start, roots.superblock.start_lsn),
-            |first| (first.generation, first.first_lsn),
-        )
-    }
-
-    /// Segments whose records are not kept any more are free, but for the present one.
-    fn forget(&self, state: &mut State, kept_from: Lsn) {
-        let present = state.tail.generation;
-        state
-            .extents
-            .retain(|extent| extent.end_lsn > kept_from || extent.generation == present);
+        self.lock().extents.retain(named);
     }
 
     fn write_blocks(&self, offset: u64, content: &[u8], what: &str) -> Result<(), WriteError> {

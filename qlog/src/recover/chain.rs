@@ -408,7 +408,6 @@ impl<'a, S: Storage> Walk<'a, S> {
                     ..first
                 },
             };
-            let mut stepped_over = false;
             let end = loop {
                 cursor = self.run(&mut reader, cursor, u32::MAX);
                 // Nothing of this segment was written after the one that goes on from here.
@@ -417,7 +416,6 @@ impl<'a, S: Storage> Walk<'a, S> {
                     .then(|| reader.later_frame(cursor.at, cursor.expected))
                     .flatten();
                 if let Some(resumed) = self.resume(&reader, cursor, later) {
-                    stepped_over = true;
                     cursor = resumed;
                     continue;
                 }
@@ -451,10 +449,12 @@ impl<'a, S: Storage> Walk<'a, S> {
                     return Err(self.ring_without_end(generation));
                 }
                 End::GoesOn(next) => {
-                    // One whose beginning is gone may have been begun again.
-                    let begins = head.is_some() && !stepped_over;
-                    if begins && cursor.is_where(generation, &next) {
-                        self.whole.push(self.shared.layout.ring_index(generation));
+                    // Where its own head is at home nobody began another lap.
+                    let index = self.shared.layout.ring_index(generation);
+                    let at_home = self.heads[index as usize]
+                        .is_some_and(|head| head.generation == generation);
+                    if at_home && cursor.is_where(generation, &next) {
+                        self.whole.push(index);
                     }
                     (generation, first_lsn) = (next.generation, next.first_lsn);
                 }

@@ -199,7 +199,7 @@ pub struct Recovered<S> {
     pub(crate) catalogue: Catalogue,
     /// The catalogue that was used is the first of the superblock's two.
     pub(crate) newest_served: bool,
-    /// The segments that hold records that are kept, in order.
+    /// The segments that hold records, in order: with the last one those that the last owner had in use.
     pub(crate) extents: Vec<Extent>,
     /// The segment that the last epoch wrote last.
     pub(crate) last: Generation,
@@ -276,19 +276,13 @@ pub fn open_with<S: Storage>(
         replay,
         &mut notes,
     )?;
-    let kept_from = found.catalogue.kept_from;
-    let extents = chain
-        .extents
-        .into_iter()
-        .filter(|extent| extent.end_lsn > kept_from)
-        .collect();
     Ok(Recovered {
         storage,
         shared,
         superblock,
         catalogue: found.catalogue,
         newest_served: found.newest,
-        extents,
+        extents: chain.extents,
         last: chain.last,
         highest: chain.highest,
         next: Lsn(chain.next.0.max(checkpoint.0 + 1)),

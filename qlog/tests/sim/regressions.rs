@@ -1,10 +1,10 @@
 //! What was once wrong, each as a small history. The changes that mended them are in the history of this crate.
 
-use crate::history::{History, SCALED, Verdict, told};
+use crate::history::{History, Owner, SCALED, Verdict, told};
 use crate::oracle::{Found, Oracle, Tolerance};
 use crate::tape::{Act, Op, Tape};
 use crate::world::claim_of;
-use qlog::{ClaimError, Format, Guard, Guards, Note, OpenError, WriteError};
+use qlog::{ClaimError, Format, Guard, Guards, Lsn, Note, OpenError, WriteError};
 use std::sync::Arc;
 
 const ON: Guards = Guards::ALL_ON;
@@ -17,8 +17,19 @@ const LARGER_BLOCKS: Format = Format {
     ..SCALED
 };
 
-fn append(history: &mut History, log: &crate::history::Owner, record: &[u8]) -> Verdict {
+fn append(history: &mut History, log: &Owner, record: &[u8]) -> Verdict {
     history.append(log, record).map_err(|error| told(&error))
+}
+
+/// Makes room by a checkpoint otherwise.
+fn append_if_there_is_room(history: &mut History, log: &Owner, record: &[u8]) -> Verdict {
+    match history.append(log, record) {
+        Err(WriteError::Full { .. }) => {
+            let upto = history.oracle.submitted();
+            history.checkpoint(log, upto, 16).map_err(|e| told(&e))
+        }
+        other => other.map_err(|e| told(&e)),
+    }
 }
 
 /// A record in the cache of the disk only: its owner was killed under the flush. The next owner reads it, and its
@@ -137,13 +148,7 @@ fn a_late_write_hits_nothing_of_the_next_epoch_at_any_time() -> Verdict {
         late.push(history.is_frame(offset));
         let newer = history.owner(2)?;
         for number in 0..30_u8 {
-            match history.append(&newer, &[number; 700]) {
-                Err(WriteError::Full { .. }) => {
-                    let upto = history.oracle.submitted();
-                    history.checkpoint(&newer, upto, 16).map_err(|e| told(&e))?;
-                }
-                other => other.map_err(|e| told(&e))?,
-            }
+            append_if_there_is_room(&mut history, &newer, &[number; 700])?;
             if number % 10 == 5 {
                 history
                     .put(&newer, "name", &[number; 100])
@@ -185,6 +190,116 @@ fn a_first_segment_without_records_is_not_left() -> Verdict {
         }
         history.serves()?;
     }
+}
+
+/// At the next write of a superblock the owner appends this record first, as another thread would.
+fn append_beside_the_next_superblock(history: &mut History, log: &Arc<Owner>, record: &[u8]) {
+    let (layout, beside) = (history.layout, Arc::downgrade(log));
+    let (mut due, copy) = (true, record.to_vec());
+    history.disk.script(move |op| {
+        let of_a_superblock =
+            matches!(op, Op::Write { offset, .. } if (*offset as u64) < layout.scratch());
+        if of_a_superblock && std::mem::take(&mut due) {
+            let log = beside.upgrade().expect("it writes");
+            log.append_durable(&copy).expect("it has room");
+        }
+        Act::Do
+    });
+    history.oracle.submit(log.position().next, record);
+}
+
+/// The superblock that is written still names the segment that the owner leaves meanwhile. It was taken for free, and
+/// begun again; and when its block was then torn, what was in its shadow slots was not looked for.
+#[test]
+fn a_segment_that_a_superblock_names_is_not_begun_again() -> Verdict {
+    let five = Format {
+        segments: 5,
+        ..LARGER_BLOCKS
+    };
+    let mut history = History::of(five, ON);
+    let before = history.owner(1)?;
+    append(&mut history, &before, b"covered")?;
+    drop(before);
+    let log = Arc::new(history.owner(2)?);
+    append(&mut history, &log, b"in shadow 0")?;
+    append(&mut history, &log, b"in shadow 1")?;
+    history.checkpoint(&log, 3, 16).map_err(|e| told(&e))?;
+    append_beside_the_next_superblock(&mut history, &log, &[0; 300]);
+    history.checkpoint(&log, 3, 16).map_err(|e| told(&e))?;
+    history.oracle.acknowledge(Lsn(4));
+    let mut begun = 0;
+    for size in [100, 8].into_iter().cycle() {
+        let torn = history.fork();
+        match history.append(&log, &vec![7; size]) {
+            Err(WriteError::Full { .. }) => break,
+            other => other.map_err(|e| told(&e))?,
+        }
+        let (_, bytes) = history.disk.writes_since(0).pop().expect("a record");
+        begun += u32::from(bytes.starts_with(b"QSEG"));
+        let (found, _) = history.open()?;
+        history.oracle.judge(&found, Tolerance::Nothing)?;
+        assert_eq!(found.notes, [], "nothing is missed");
+        let last = history.last_write();
+        torn.disk
+            .put(last.start, &history.disk.image()[last.clone()]);
+        torn.disk.garble(last);
+        torn.serves()?;
+    }
+    assert!(begun > 0, "the ring is gone through");
+    Ok(())
+}
+
+/// A segment that is begun while a superblock is written is chosen among those that were free before it; whoever reads
+/// that superblock may take others for free. The write arrives late: the next epoch has to have left its place alone.
+#[test]
+fn a_segment_that_was_begun_beside_a_superblock_is_left_alone_by_the_next_epoch() -> Verdict {
+    let mut begun = 0;
+    for (segments, past) in (5..=7).flat_map(|segments| (0..64).map(move |past| (segments, past))) {
+        let mut history = History::of(Format { segments, ..SCALED }, ON);
+        let older = Arc::new(owner_with_a_past(&mut history, past)?);
+        let upto = history.oracle.submitted();
+        let before = (history.disk.image(), history.disk.now());
+        append_beside_the_next_superblock(&mut history, &older, &[9; 700]);
+        history.checkpoint(&older, upto, 16).map_err(|e| told(&e))?;
+        history.disk.as_it_is();
+        let writes = history.disk.writes_since(before.1).into_iter();
+        let mut frames = writes.filter(|(_, bytes)| bytes.starts_with(b"QSEG"));
+        let Some((offset, bytes)) = frames.next() else {
+            continue; // There was no segment to spare.
+        };
+        begun += 1;
+        drop(older);
+        history.disk.put(offset, &before.0[offset..][..bytes.len()]);
+        let newer = history.owner(9)?;
+        for number in 0..12 {
+            append_if_there_is_room(&mut history, &newer, &[number; 700])?;
+            let hit = history.fork();
+            hit.disk.put(offset, &bytes);
+            hit.serves()
+                .map_err(|why| format!("past {past} of {segments}, after {number}: {why}"))?;
+        }
+    }
+    assert!(begun > 50, "{begun}");
+    Ok(())
+}
+
+/// Three owners, each of which leaves a record that is kept or none, and a checkpoint or none.
+fn owner_with_a_past(history: &mut History, past: u32) -> Result<Owner, String> {
+    let mut log = history.owner(1)?;
+    for node in 0..3 {
+        if past & (1 << node) != 0 {
+            append_if_there_is_room(history, &log, &[1; 40])?;
+        }
+        if past & (8 << node) != 0 {
+            let upto = history.oracle.submitted();
+            history.checkpoint(&log, upto, 16).map_err(|e| told(&e))?;
+        }
+        log = history.owner(node + 2)?;
+    }
+    append_if_there_is_room(history, &log, &[2; 40])?;
+    let upto = history.oracle.submitted();
+    history.checkpoint(&log, upto, 16).map_err(|e| told(&e))?;
+    Ok(log)
 }
 
 #[test]
