@@ -3,7 +3,7 @@
 //! ```text
 //!   append ──► open batch ──► one frame, one write, one flush ──► acknowledged
 //!                                    │
-//!   region:  superblock slots │ segment ring │ catalogue A B │ chunks │ superblock slots
+//!   region:  superblock slots │ segment ring │ catalogues │ chunks │ superblock slots
 //!                                    │              ▲
 //!   open   ◄── replay: checkpoint, then every acknowledged record, or an error; never a shorter log
 //! ```

@@ -6,7 +6,7 @@ use crate::ids::Lsn;
 use crate::inspect::{self, Which};
 use crate::layout::Format;
 use crate::log::create_from;
-use crate::recover::{Entry, Replay, open, replay_from_any_checkpoint, roots};
+use crate::recover::{Entry, Frame, Replay, open, replay_from_any_checkpoint, roots, state};
 use crate::storage::Storage;
 use crate::superblock::Superblock;
 
@@ -89,12 +89,21 @@ fn read<S: Storage>(
     }
     match replay_from_any_checkpoint(from, superblock, &mut prefix) {
         Ok(true) => Ok((prefix, Some(damage))),
+        // All records are gone, from the first on; what is stored beside them may not be.
+        Ok(false) if has_only_objects(from, superblock) => Ok((prefix, Some(damage))),
         // With neither a checkpoint nor a record there is nothing to go on from, and not even a number.
         Ok(false) => Err(damage),
         // The records behind it are damaged as well: that says where they end.
         Err(records @ OpenError::Corrupt(_)) => Ok((prefix, Some(records))),
         Err(error) => Err(error),
     }
+}
+
+/// No checkpoint was ever stored, but objects were.
+fn has_only_objects<S: Storage>(from: &S, superblock: &Superblock) -> bool {
+    let shared = Frame::of(superblock, crate::Guards::ALL_ON);
+    state::load(from, &shared, superblock, &mut Vec::new())
+        .is_ok_and(|found| found.state.is_none() && !found.catalogue.objects.is_empty())
 }
 
 /// Reads the checkpoint of `from`, its records up to the first damage and its named objects, and writes them to a new

@@ -1,5 +1,6 @@
 //! The head of a segment and the head of a shadow slot, as bytes. `FORMAT.md`, "Segments", "Shadow slots".
 
+use crate::frame::Header;
 use crate::ids::{Epoch, Generation, Lsn};
 use crate::sum::{Seed, crc32, flipped_bit_of_short};
 use crate::words::{Le32, Le64};
@@ -47,6 +48,20 @@ struct HeadBytes {
 const _: () = assert!(size_of::<HeadBytes>() == HEAD_BYTES);
 
 impl Head {
+    /// What a frame still says of a head that is lost: not where the segment goes on from.
+    pub(crate) const fn of_a_lost_one(frame: &Header) -> Self {
+        Self {
+            generation: frame.generation,
+            epoch: frame.epoch,
+            incarnation: frame.incarnation,
+            first_lsn: frame.first_lsn,
+            previous: Generation(0),
+            previous_end: 0,
+            previous_sum: 0,
+            sum: frame.previous,
+        }
+    }
+
     /// Its bytes; `sum` is worked out.
     pub(crate) fn emit(&self, seed: Seed) -> [u8; HEAD_BYTES] {
         let raw = HeadBytes {

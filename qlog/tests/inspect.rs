@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use qlog::inspect::{CopyState, Health, Inspection, Item, Role, Shadow, dump, inspect};
 use qlog::storage::MemoryStorage;
 use qlog::{
-    Claim, Cluster, Entry, Fencing, Format, Log, Lsn, Owner, Replay, Storage, create, open,
+    Claim, Cluster, Entry, Fencing, Format, Log, Lsn, OpenError, Owner, Replay, Storage, create,
+    open,
 };
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ fn damaged(storage: &MemoryStorage, ranges: &[(u64, u64)]) -> MemoryStorage {
 fn an_empty_region_is_no_log() {
     let inspection = look(&MemoryStorage::new(REGION, 4096));
     assert!(inspection.log.is_none());
-    assert!(matches!(inspection.refused, Some(qlog::OpenError::NotALog)));
+    assert!(matches!(inspection.refused, Some(OpenError::NotALog)));
     assert!(
         inspection
             .superblocks
@@ -186,6 +187,48 @@ fn damage_in_acknowledged_records_is_corrupt_with_its_range() {
     assert_eq!(*name, format!("segment {}", sealed.index));
     assert!(range.contains(&place), "{range:?}");
     assert!(inspection.refused.is_some());
+}
+
+/// The superblock says what was durable: an end before that is damage, though nothing is there that shows it.
+#[test]
+fn a_log_that_ends_too_early_is_corrupt_from_there_to_the_end_of_its_segment() {
+    let storage = new_region();
+    let log = claim(&storage, 1);
+    for number in 1..=3_u8 {
+        log.append_durable(&[number; 5000]).unwrap();
+    }
+    log.put_object("disk", b"a value").unwrap();
+    let records = |storage: &MemoryStorage| {
+        let items = dump(storage, Lsn(1)..Lsn(9)).unwrap();
+        items.collect::<Vec<_>>()
+    };
+    let frame = records(&storage).into_iter().find_map(|item| {
+        if let Item::Record {
+            lsn: Lsn(3),
+            offset,
+            ..
+        } = item
+        {
+            return Some(offset);
+        }
+        None
+    });
+    let frame = frame.unwrap();
+    let cut = damaged(&storage, &[(frame, frame + 5000)]);
+    let inspection = look(&cut);
+    assert!(matches!(inspection.refused, Some(OpenError::Corrupt(_))));
+    let worst = worst(&inspection);
+    let [(_, Health::Corrupt { range, .. })] = &worst[..] else {
+        panic!("{worst:?}");
+    };
+    assert!(
+        range.start <= frame && range.end > frame + 5000,
+        "{range:?}"
+    );
+    assert!(matches!(
+        records(&cut).last(),
+        Some(Item::Damage { lsn: Lsn(3), resumed_at: None, range: gap, .. }) if gap == range
+    ));
 }
 
 #[test]

@@ -142,3 +142,28 @@ fn nothing_is_copied_when_no_checkpoint_is_whole_and_records_are_gone_with_them(
         "{error}"
     );
 }
+
+/// Everything of the ring is gone, and the superblock says that there was something.
+fn without_a_ring(storage: &MemoryStorage) {
+    let layout = format().layout().unwrap();
+    let ring = layout.shadow(0, 0)..layout.catalogue(0);
+    let at = |offset: u64| usize::try_from(offset).unwrap();
+    storage.alter(|bytes| bytes[at(ring.start)..at(ring.end)].fill(0));
+}
+
+#[test]
+fn objects_are_copied_when_there_was_no_checkpoint_and_all_records_are_gone() {
+    let storage = Arc::new(MemoryStorage::new(REGION, 4096));
+    create(&storage, format(), Cluster::default(), &mut |_| {}).unwrap();
+    let found = open(Arc::clone(&storage), &mut ()).unwrap();
+    let claim = Claim::new(Owner::default(), Fencing::Unfenced);
+    let log = found.claim(claim).unwrap();
+    log.append_durable(b"a record").unwrap();
+    log.put_object("disk", b"an object").unwrap();
+    without_a_ring(&storage);
+    assert!(refused(&storage));
+    let (salvaged, seen) = rescue(&storage);
+    assert_eq!(salvaged.objects, ["disk"]);
+    assert_eq!((salvaged.checkpoint, salvaged.records), (None, 0));
+    assert_eq!(seen, Seen::default());
+}

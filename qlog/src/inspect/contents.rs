@@ -14,10 +14,10 @@ use crate::superblock::{CatalogueRef, Superblock};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// One of the two catalogue places.
+/// One of the four catalogue places.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Catalogue {
-    /// 0 or 1.
+    /// 0 to 3: even epochs write the first two in turn, odd ones the others.
     pub place: u64,
     /// From the start of the region.
     pub offset: u64,
@@ -108,15 +108,7 @@ pub(crate) fn object_names<S: Storage>(storage: &S) -> Names {
 /// The newest catalogue that can be read, none when none was ever written; and whether an object was changed since.
 fn newest_list<S: Storage>(storage: &S) -> Result<(Frame, Option<List>, bool), OpenError> {
     let superblock = roots::newest(storage, Guards::ALL_ON, &mut Vec::new())?;
-    let layout = superblock
-        .format
-        .layout()
-        .expect("checked when it was parsed");
-    let shared = Frame {
-        layout,
-        id: superblock.id,
-        guards: Guards::ALL_ON,
-    };
+    let shared = Frame::of(&superblock, Guards::ALL_ON);
     let [Some(newest), previous] = superblock.catalogues else {
         return Ok((shared, None, false));
     };

@@ -9,7 +9,7 @@ use crate::error::OpenError;
 use crate::frame::{EpochStart, Kind, Records};
 use crate::guards::Guards;
 use crate::ids::{Epoch, Generation, Lsn};
-use crate::recover::{Frame, Memory, reader::SegmentReader, roots};
+use crate::recover::{Frame, Memory, reader::SegmentReader, roots, state};
 use crate::storage::Storage;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -72,6 +72,8 @@ pub struct Dump<'a, S> {
     chapters: VecDeque<Chapter>,
     present: Option<Present<'a, S>>,
     wanted: Range<Lsn>,
+    /// All records before it are missed where they are not: they were durable, and no checkpoint covers them.
+    durable: Lsn,
 }
 
 struct Present<'a, S> {
@@ -80,6 +82,8 @@ struct Present<'a, S> {
     walk: Walk,
     /// Records of a frame that were not handed out yet.
     pending: Option<Pending>,
+    /// Of the last segment: the records before it are missed.
+    durable: Lsn,
 }
 
 struct Pending {
@@ -96,25 +100,21 @@ struct Pending {
 /// When there is no superblock that counts.
 pub fn dump<S: Storage>(storage: &S, wanted: Range<Lsn>) -> Result<Dump<'_, S>, OpenError> {
     let superblock = roots::newest(storage, Guards::ALL_ON, &mut Vec::new())?;
-    let layout = superblock
-        .format
-        .layout()
-        .expect("checked when it was parsed");
-    let shared = Frame {
-        layout,
-        id: superblock.id,
-        guards: Guards::ALL_ON,
-    };
-    let heads: Vec<_> = segments::heads(storage, &shared)
-        .into_iter()
-        .map(|(head, _)| head)
-        .collect();
+    let shared = Frame::of(&superblock, Guards::ALL_ON);
+    let heads = segments::heads(storage, &shared, &superblock);
+    let checkpoint = state::load(storage, &shared, &superblock, &mut Vec::new()).ok();
+    let covered = checkpoint.and_then(|it| it.state).map_or(Lsn(0), |it| it.0);
     Ok(Dump {
         storage,
         shared,
         chapters: segments::chapters(&superblock, &heads).into(),
         present: None,
         wanted,
+        durable: if superblock.durable > covered.next() {
+            superblock.durable
+        } else {
+            Lsn(0)
+        },
     })
 }
 
@@ -169,6 +169,11 @@ impl<S: Storage> Dump<'_, S> {
                     reader,
                     walk,
                     pending: None,
+                    durable: if self.chapters.is_empty() {
+                        self.durable
+                    } else {
+                        Lsn(0)
+                    },
                 });
             }
             let present = self.present.as_mut().expect("it was just made");
@@ -264,8 +269,11 @@ impl<S: Storage> Present<'_, S> {
         if resumed.is_none() {
             // The segment's walk is over.
             self.walk.at = end;
-            self.chapter.sealed?;
+            if self.chapter.sealed.is_none() && lsn >= self.durable {
+                return None;
+            }
         }
+        let end = end.min(self.reader.len());
         Some(Item::Damage {
             lsn,
             generation: self.chapter.generation,

@@ -109,15 +109,7 @@ pub fn inspect<S: Storage>(storage: &S, progress: Progress<'_>) -> Inspection {
         notes: Vec::new(),
     };
     if let Some(superblock) = &found.newest {
-        let layout = superblock
-            .format
-            .layout()
-            .expect("checked when it was parsed");
-        let shared = Frame {
-            layout,
-            id: superblock.id,
-            guards: Guards::ALL_ON,
-        };
+        let shared = Frame::of(superblock, Guards::ALL_ON);
         let format = superblock.format;
         storage.expect(
             2 * u64::from(format.segments) * format.segment_bytes

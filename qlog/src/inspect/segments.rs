@@ -7,7 +7,8 @@ use crate::buffer::Aligned;
 use crate::claim::Owner;
 use crate::frame::{EpochStart, Kind};
 use crate::ids::{Epoch, Generation, Lsn};
-use crate::recover::reader::{Expected, SegmentReader, Verified};
+use crate::recover::chain::read_heads;
+use crate::recover::reader::{Expected, SegmentReader, Verified, reach_of_first};
 use crate::recover::{Frame, Memory};
 use crate::segment::{HEAD_BYTES, Head, SHADOW_HEAD_BYTES, ShadowHead};
 use crate::storage::Storage;
@@ -16,6 +17,9 @@ use std::ops::Range;
 
 /// Damaged places of a segment that are stepped over; beyond that it is simply bad.
 pub(super) const RESUMES_MAX: u32 = 64;
+
+/// How often the ring is gone round between two superblocks, at most: once, and what was passed over then.
+const LAPS: u64 = 2;
 
 /// What a segment is for today.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,7 +115,8 @@ impl Segment {
     }
 
     pub(super) fn has(&self, offset: u64) -> bool {
-        self.range().contains(&offset)
+        // Its end too: what is missed there would have been in the next one.
+        (self.offset..=self.offset + self.bytes).contains(&offset)
     }
 }
 
@@ -174,23 +179,38 @@ pub(super) fn chapters(superblock: &Superblock, heads: &[Option<Head>]) -> Vec<C
     chapters
 }
 
-/// What the head of each segment says, and whether anything is there at all.
-pub(super) fn heads<S: Storage>(storage: &S, shared: &Frame) -> Vec<(Option<Head>, bool)> {
+/// What the head of each segment says. Of the last epoch's also those that only a shadow slot still has, because their
+/// block was torn when it was written again; and what the frames say of one that is lost.
+pub(super) fn heads<S: Storage>(
+    storage: &S,
+    shared: &Frame,
+    superblock: &Superblock,
+) -> Vec<Option<Head>> {
+    let mut heads = read_heads(storage, shared);
+    let (epoch, incarnation) = (superblock.epoch, superblock.incarnation);
+    let is_own = |head: &Head| head.epoch == epoch && head.incarnation == incarnation;
+    let start = superblock.start.0;
+    for generation in (start..start + LAPS * heads.len() as u64).map(Generation) {
+        let head = &mut heads[shared.layout.ring_index(generation) as usize];
+        if !head.is_some_and(|head| is_own(&head)) {
+            let mut reader = SegmentReader::new(storage, *shared, generation, Memory::default())
+                .up_to(reach_of_first(shared.layout.block()));
+            let found = reader.head().filter(is_own).or_else(|| {
+                let frame = reader.any_frame(epoch, incarnation)?;
+                Some(Head::of_a_lost_one(&frame))
+            });
+            *head = found.or(*head);
+        }
+    }
+    heads
+}
+
+/// Is there anything at its start?
+fn is_written<S: Storage>(storage: &S, shared: &Frame, index: u32) -> bool {
     let layout = &shared.layout;
     let mut buffer = Aligned::zeroed(usize::try_from(layout.block()).expect("at most 64 KiB"));
-    (0..layout.format().segments)
-        .map(|index| {
-            let offset = layout.segment(index);
-            if storage.read_at(offset, &mut buffer).is_err() {
-                return (None, true);
-            }
-            let written = buffer.iter().any(|byte| *byte != 0);
-            let head = Head::claimed_generation(&buffer)
-                .and_then(|generation| Head::parse(&buffer, shared.seed(generation, offset), false))
-                .filter(|head| layout.ring_index(head.generation) == index);
-            (head, written)
-        })
-        .collect()
+    let read = storage.read_at(layout.segment(index), &mut buffer);
+    read.is_err() || buffer.iter().any(|byte| *byte != 0)
 }
 
 pub(super) fn look<S: Storage>(
@@ -199,17 +219,20 @@ pub(super) fn look<S: Storage>(
     superblock: &Superblock,
     contents: &Contents,
 ) -> Vec<Segment> {
-    let heads = heads(storage, shared);
-    let only_heads: Vec<Option<Head>> = heads.iter().map(|(head, _)| *head).collect();
-    let chapters = chapters(superblock, &only_heads);
+    let heads = heads(storage, shared, superblock);
+    let chapters = chapters(superblock, &heads);
     let mut segments = Vec::new();
-    for (index, (head, written)) in (0..).zip(&heads) {
+    for (index, head) in (0..).zip(&heads) {
         let layout = &shared.layout;
         let mut segment = Segment {
             index,
             offset: layout.segment(index),
             bytes: layout.format().segment_bytes,
-            role: if *written { Role::Free } else { Role::Fresh },
+            role: if is_written(storage, shared, index) {
+                Role::Free
+            } else {
+                Role::Fresh
+            },
             generation: None,
             epoch: None,
             first_lsn: None,

@@ -2,6 +2,7 @@
 
 use super::{Health, Part};
 use crate::claim::Owner;
+use crate::error::OpenError;
 use crate::guards::Guards;
 use crate::ids::{Epoch, LogId};
 use crate::layout::{BANKS, COPIES, SLOTS, SUPERBLOCK_BYTES};
@@ -73,7 +74,7 @@ pub(super) struct Superblocks {
 }
 
 pub(super) fn look<S: Storage>(storage: &S) -> Superblocks {
-    let (places, newest) = find(storage);
+    let (places, newest, is_disputed) = find(storage);
     let mut copies: Vec<SuperblockCopy> = places
         .iter()
         .zip(numbered())
@@ -119,7 +120,7 @@ pub(super) fn look<S: Storage>(storage: &S) -> Superblocks {
             }
         }
     }
-    disputed(&mut copies, &places);
+    rivals(&mut copies, &places, newest.as_ref(), is_disputed);
     Superblocks { copies, newest }
 }
 
@@ -127,28 +128,46 @@ fn is_of_another_log(place: &Place, id: LogId) -> bool {
     matches!(&place.found, Found::Whole(superblock) if superblock.id != id)
 }
 
-/// Two different ones of one epoch and number.
-fn disputed(copies: &mut [SuperblockCopy], places: &[Place]) {
-    let whole = |place: &Place| match &place.found {
-        Found::Whole(superblock) => Some((**superblock).clone()),
-        Found::Nothing | Found::Remains | Found::Newer { .. } => None,
-    };
-    let all: Vec<Option<Superblock>> = places.iter().map(whole).collect();
-    let best = all.iter().flatten().map(age).max();
-    for (copy, one) in copies.iter_mut().zip(&all) {
-        let rival = |other: &Superblock| {
-            one.as_ref()
-                .is_some_and(|one| one.id == other.id && age(one) == age(other) && one != other)
-        };
-        if one.as_ref().map(age) == best && all.iter().flatten().any(rival) {
-            copy.health = Health::Corrupt {
-                why:
-                    "another superblock of this epoch and number differs: two owners wrote at once"
-                        .to_owned(),
-                range: copy.offset..copy.offset + SUPERBLOCK_BYTES as u64,
-                advice: "find out which owner the disk belonged to, and why nothing fenced the other one",
-            };
+/// Two different ones of one epoch and number: claims that did not see each other. One of them counts, unless both
+/// owners wrote.
+fn rivals(
+    copies: &mut [SuperblockCopy],
+    places: &[Place],
+    newest: Option<&Superblock>,
+    is_disputed: bool,
+) {
+    let Some(newest) = newest else { return };
+    if !places
+        .iter()
+        .filter_map(|place| beside(newest, place))
+        .any(|one| one != newest)
+    {
+        return;
+    }
+    for (copy, place) in copies.iter_mut().zip(places) {
+        match beside(newest, place) {
+            Some(_) if is_disputed => {
+                copy.health = Health::Corrupt {
+                    why:
+                        "another superblock of this epoch and number differs: two owners wrote at once"
+                            .to_owned(),
+                    range: copy.offset..copy.offset + SUPERBLOCK_BYTES as u64,
+                    advice: "find out which owner the disk belonged to, and why nothing fenced the other one",
+                };
+            }
+            Some(one) if one != newest => copy.health.degrade(
+                "a claim that came to nothing; another one of this epoch counts".to_owned(),
+            ),
+            Some(_) | None => {}
         }
+    }
+}
+
+/// The superblock at this place, if it is as high as the newest.
+fn beside<'a>(newest: &Superblock, place: &'a Place) -> Option<&'a Superblock> {
+    match &place.found {
+        Found::Whole(one) => (one.id == newest.id && age(one) == age(newest)).then_some(&**one),
+        Found::Nothing | Found::Remains | Found::Newer { .. } => None,
     }
 }
 
@@ -184,13 +203,14 @@ fn numbered() -> impl Iterator<Item = (u64, u64, u64)> {
     })
 }
 
-/// The places of the first distance at which there is anything of ours, and the newest superblock there.
-fn find<S: Storage>(storage: &S) -> (Vec<Place>, Option<Superblock>) {
+/// The places of the first distance at which there is anything of ours, the newest superblock there, and whether two
+/// owners contend for that.
+fn find<S: Storage>(storage: &S) -> (Vec<Place>, Option<Superblock>, bool) {
     let mut remains = Vec::new();
     for shift in 12..=16 {
         let place = 1_u64 << shift;
         let places = roots::read_places(storage, place, Guards::ALL_ON);
-        let Some(newest) = newest_of(&places) else {
+        let Some((newest, is_disputed)) = newest_of(storage, &places) else {
             let any = places.iter().any(|place| place.found != Found::Nothing);
             if any && remains.is_empty() {
                 remains = places;
@@ -203,22 +223,33 @@ fn find<S: Storage>(storage: &S) -> (Vec<Place>, Option<Superblock>) {
         }
         // A region that was cut off or made longer has its second copies elsewhere than its length says.
         let places = roots::read_of(storage, place, format.region_bytes, Guards::ALL_ON);
-        let newest = newest_of(&places).unwrap_or(newest);
-        return (places, Some(newest));
+        let (newest, is_disputed) = newest_of(storage, &places).unwrap_or((newest, is_disputed));
+        return (places, Some(newest), is_disputed);
     }
     if remains.is_empty() {
         remains = roots::read_places(storage, 4096, Guards::ALL_ON);
     }
-    (remains, None)
+    (remains, None, false)
 }
 
-/// The newest of those that can be read, whatever else there is; of the log that is here, if that can be told.
-fn newest_of(places: &[Place]) -> Option<Superblock> {
+/// The newest as opening has it; where that refuses, the newest of those that can be read, whatever else there is, of the
+/// log that is here, if that can be told. And whether two owners contend for it.
+fn newest_of<S: Storage>(storage: &S, places: &[Place]) -> Option<(Superblock, bool)> {
+    let chosen = roots::choose(places).and_then(|newest| {
+        newest
+            .map(|it| it.decide(storage, Guards::ALL_ON))
+            .transpose()
+    });
+    let is_disputed = match chosen {
+        Ok(newest) => return newest.map(|it| (it, false)),
+        Err(error) => matches!(error, OpenError::TwoOwners { .. }),
+    };
     let here = roots::whose(places).ok().flatten();
     let whole = places.iter().filter_map(|place| match &place.found {
         Found::Whole(superblock) => Some(&**superblock),
         Found::Nothing | Found::Remains | Found::Newer { .. } => None,
     });
     let here = whole.filter(|superblock| here.is_none_or(|id| superblock.id == id));
-    here.max_by_key(|superblock| age(superblock)).cloned()
+    let newest = here.max_by_key(|superblock| age(superblock))?;
+    Some((newest.clone(), is_disputed))
 }

@@ -37,7 +37,7 @@ pub(crate) fn walk<S: Storage>(
     replay: &mut dyn Replay,
     notes: &mut Vec<Note>,
 ) -> Result<Chain, OpenError> {
-    let heads = read_heads(storage, shared)?;
+    let heads = read_heads(storage, shared);
     std::thread::scope(|scope| {
         let plan = plan(shared, superblock, covered, &heads);
         let ahead = Ahead::start(scope, storage, plan);
@@ -105,10 +105,7 @@ fn successor(
 }
 
 /// The heads of all segments of the ring, as whoever wrote them last left them.
-pub(crate) fn read_heads<S: Storage>(
-    storage: &S,
-    shared: &Frame,
-) -> Result<Vec<Option<Head>>, OpenError> {
+pub(crate) fn read_heads<S: Storage>(storage: &S, shared: &Frame) -> Vec<Option<Head>> {
     let layout = &shared.layout;
     let mut buffer = Aligned::zeroed(usize::try_from(layout.block()).expect("at most 64 KiB"));
     let heads = (0..layout.format().segments).map(|index| {
@@ -119,7 +116,7 @@ pub(crate) fn read_heads<S: Storage>(
         let head = Head::parse(&buffer, shared.seed(generation, offset), false)?;
         (layout.ring_index(generation) == index).then_some(head)
     });
-    Ok(heads.collect())
+    heads.collect()
 }
 
 struct Walk<'a, S> {
@@ -515,14 +512,10 @@ impl<'a, S: Storage> Walk<'a, S> {
     /// nobody knows what it said.
     fn lost_head(&self, first: &Header, generation: Generation, cursor: Cursor) -> Head {
         let head = Head {
-            generation: first.generation,
-            epoch: first.epoch,
-            incarnation: first.incarnation,
-            first_lsn: first.first_lsn,
             previous: generation,
             previous_end: small(usize::try_from(cursor.at).expect("inside a segment")),
             previous_sum: cursor.expected.previous.unwrap_or_default(),
-            sum: first.previous,
+            ..Head::of_a_lost_one(first)
         };
         let index = self.shared.layout.ring_index(first.generation);
         let seed = self

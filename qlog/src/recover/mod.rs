@@ -12,7 +12,7 @@
 //! * what is damaged but covered by the checkpoint, or a single bit, is a [`Note`].
 
 mod ahead;
-mod chain;
+pub(crate) mod chain;
 pub(crate) mod reader;
 pub(crate) mod roots;
 pub(crate) mod state;
@@ -157,7 +157,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    fn of(superblock: &Superblock, guards: Guards) -> Self {
+    pub(crate) fn of(superblock: &Superblock, guards: Guards) -> Self {
         let layout = superblock.format.layout();
         Self {
             layout: layout.expect("checked when it was parsed"),
@@ -227,7 +227,7 @@ pub struct Root {
     pub parked: Option<Parked>,
 }
 
-/// Reads the superblocks only.
+/// Reads the superblocks, and where two of one epoch contend, which of them was used.
 ///
 /// # Errors
 /// [`OpenError`], but never for damage of the log itself.

@@ -103,7 +103,7 @@ impl<'a, S: Storage> SegmentReader<'a, S> {
         self.shared.layout.segment(self.index) + at
     }
 
-    fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.shared.layout.format().segment_bytes
     }
 

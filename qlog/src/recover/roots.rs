@@ -163,7 +163,11 @@ impl Newest {
     /// The one that counts. Two differ when a claim was cut short, and the next one did not see it, took the same epoch,
     /// and was cut short as well, or when a claim arrived after its owner was deposed. At most one of them was ever
     /// used; its owner has begun its segment.
-    fn decide<S: Storage>(self, storage: &S, guards: Guards) -> Result<Superblock, OpenError> {
+    pub(crate) fn decide<S: Storage>(
+        self,
+        storage: &S,
+        guards: Guards,
+    ) -> Result<Superblock, OpenError> {
         let Some(other) = self.other else {
             return Ok(self.superblock);
         };

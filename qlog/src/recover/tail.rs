@@ -8,7 +8,7 @@
 //! | a frame with a higher number, in the segment or a shadow slot | corrupt |
 //! | a later segment of the epoch that does not go on from exactly here | corrupt |
 //! | one that does | the segment ends here |
-//! | the owner closed or parked the log, with another end | corrupt |
+//! | the superblock's watermark is farther on, and no checkpoint covers the difference | corrupt |
 //! | a block that cannot be read, farther away than one write reaches | corrupt |
 //! | none of these | torn: it was never acknowledged |
 //!
@@ -96,7 +96,7 @@ pub(crate) fn judge<S: Storage>(
             "records up to LSN {} were durable when the superblock was written, and the log ends before",
             evidence.durable.0 - 1
         );
-        return Err(corrupt(what, 0, None));
+        return Err(corrupt(what, reader.len(), None));
     }
     let as_closed = evidence.clean.is_some_and(|clean| {
         clean.generation == reader.generation

@@ -104,6 +104,10 @@ fn one_seed() {
     assert_eq!(result, Ok(()));
 }
 
+fn first_seed(otherwise: u64) -> u64 {
+    std::env::var("QLOG_SEED").map_or(otherwise, |seed| seed.parse().unwrap())
+}
+
 #[test]
 #[ignore = "by command"]
 fn survey() {
@@ -112,7 +116,8 @@ fn survey() {
     let mut kinds = std::collections::BTreeMap::<String, (u64, u64, String)>::new();
     let mut all = Tally::default();
     std::panic::set_hook(Box::new(|_| {}));
-    for seed in 0..count {
+    let first = first_seed(0);
+    for seed in first..first + count {
         let outcome = std::panic::catch_unwind(|| world::run(seed, setting_of(&name)));
         let (tally, result) = outcome.unwrap_or_else(|panic| {
             let why = panic.downcast_ref::<String>().cloned();
@@ -178,7 +183,7 @@ fn a_flush_that_lies_is_seen_to_lose() {
 #[test]
 #[ignore = "by command: minutes"]
 fn a_million_crashes() {
-    let first = std::env::var("QLOG_SEED").map_or(1 << 32, |seed| seed.parse().unwrap());
+    let first = first_seed(1 << 32);
     let half = |tally: &Tally, _: Duration| tally.crashes() >= 500_000;
     let tallies = [
         worlds(first, Setting::HONEST, half),

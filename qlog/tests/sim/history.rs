@@ -3,6 +3,7 @@
 use crate::oracle::{Found, Oracle, Tolerance};
 use crate::tape::Tape;
 use crate::world::claim_of;
+use qlog::inspect::Item;
 use qlog::{
     Claim, ClaimError, Cluster, Format, Guards, Layout, Log, Lsn, Recovered, WriteError,
     create_with,
@@ -127,7 +128,39 @@ impl History {
     pub(crate) fn serves(&self) -> Verdict {
         let (found, _) = self.open()?;
         self.oracle.judge(&found, Tolerance::Nothing)?;
-        Oracle::objects_are_whole(&found)
+        Oracle::objects_are_whole(&found)?;
+        if self.guards == Guards::ALL_ON {
+            self.is_described_as(&found)?;
+        }
+        Ok(())
+    }
+
+    /// Whoever only looks finds the same.
+    fn is_described_as(&self, found: &Found) -> Verdict {
+        let seen = qlog::inspect::inspect(&self.disk, &mut |_, _| {});
+        if let Some(part) = seen.parts().iter().find(|part| part.health.is_corrupt()) {
+            return Err(format!("DESCRIBED: it opens, and {part:?}"));
+        }
+        let from = found
+            .records
+            .first()
+            .map_or(Lsn(found.next), |(lsn, _)| Lsn(*lsn));
+        let items =
+            qlog::inspect::dump(&self.disk, from..Lsn(u64::MAX)).map_err(|e| e.to_string())?;
+        let dumped: Vec<(u64, Vec<u8>)> = items
+            .filter_map(|item| match item {
+                Item::Record { lsn, bytes, .. } => Some((lsn.0, bytes)),
+                Item::EpochStart { .. } | Item::Seal { .. } | Item::Damage { .. } => None,
+            })
+            .collect();
+        if dumped == found.records {
+            return Ok(());
+        }
+        Err(format!(
+            "DUMPED: {} records of {}",
+            dumped.len(),
+            found.records.len()
+        ))
     }
 
     /// It does not open; or if it does, then with everything.
