@@ -218,11 +218,12 @@ impl Host<'_> {
         lock_names: Vec<String>,
     ) -> Result<Disk, OpenError> {
         let path_by_path = match self.options.via {
-            None => self.privileges.sys_admin && !namespaces.is_empty(),
+            None => self.privileges.sys_admin,
             Some(Way::Nvme) => true,
             Some(Way::SgIo | Way::IocPr | Way::Emulated | Way::Iscsi) => false,
         };
-        if !path_by_path {
+        // A map may have lost all its paths.
+        if !path_by_path || namespaces.is_empty() {
             return self.open_map(map, &[], namespaces, lock_names);
         }
         let mut remarks = Vec::new();
