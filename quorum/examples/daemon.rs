@@ -3,8 +3,10 @@
 //!
 //! ```sh
 //! cargo run --example daemon -- emu:/tmp/quorum?nexus=a --create      # makes the log, on a disk that nobody uses yet
-//! cargo run --example daemon -- emu:/tmp/quorum?nexus=a               # and as nexus=b in another terminal: kill one
+//! cargo run --example daemon -- emu:/tmp/quorum?nexus=a 1             # node 1; and nexus=b 2 in another terminal: kill one
 //! ```
+//!
+//! A last word names the times: `classic`, `default` or `fast`; every node of a cluster goes by the same.
 
 #![expect(clippy::print_stdout, reason = "an example that tells what happens")]
 #![expect(
@@ -20,9 +22,11 @@ use quorum_core::arbitration::{Config, Event, Mode, NodeNumber};
 use quorum_core::times::Profile;
 use scsi::disk::{Disk, Options, Purpose};
 use std::error::Error;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
+const USAGE: &str = "usage: daemon DISK --create | daemon DISK NODE [classic | default | fast]";
 const CLUSTER: &str = "daemon-example";
 const BOUND: Duration = Duration::from_secs(5);
 
@@ -42,7 +46,8 @@ impl Replay for Terms {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let name = arguments.next().ok_or("usage: daemon DISK [--create]")?;
+    let name = arguments.next().ok_or(USAGE)?;
+    let what = arguments.next().ok_or(USAGE)?;
     let options = Options {
         bound: BOUND,
         purpose: Purpose::Arbitrate,
@@ -54,11 +59,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         .take()
         .ok_or("this disk has no way to read and write blocks")?;
     let lun = Lun::open(device, BOUND)?;
-    if arguments.next().is_some_and(|word| word == "--create") {
+    if what == "--create" {
         return create(&lun.unfenced());
     }
+    let node = NodeNumber(what.parse::<NonZero<u8>>().map_err(|_| USAGE)?.get());
+    let profile = arguments.next().unwrap_or_else(|| "default".to_owned());
+    let profile = Profile::from_name(&profile).ok_or(USAGE)?;
 
-    let settings = settings(&disk);
+    let settings = settings(&disk, node, profile);
     let paths = disk
         .paths
         .into_iter()
@@ -114,10 +122,8 @@ fn create(storage: &LunStorage) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn settings(disk: &Disk) -> Settings {
-    // Every process of this example is a node of its own; a daemon's number comes from its configuration.
-    let node = NodeNumber(u8::try_from(std::process::id() % 255).unwrap_or(0) + 1);
-    let times = Profile::Default.times(Mode::Persistent);
+fn settings(disk: &Disk, node: NodeNumber, profile: Profile) -> Settings {
+    let times = profile.times(Mode::Persistent);
     let mut config = Config::new(Mode::Persistent, CLUSTER, node, times);
     config.policy.wait = true;
     Settings {

@@ -17,6 +17,9 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("qctl", "qctl"),
 ];
 
+/// The daemon that the README shows, of package `quorum`.
+const EXAMPLE: &str = "daemon";
+
 /// Builds them; gives file and name of each.
 pub(crate) fn build(paths: &Paths) -> Result<Vec<(PathBuf, String)>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
@@ -41,12 +44,14 @@ pub(crate) fn build(paths: &Paths) -> Result<Vec<(PathBuf, String)>> {
     for (package, program) in PROGRAMS {
         command.args(["--package", package, "--bin", program]);
     }
+    command.args(["--package", "quorum", "--example", EXAMPLE]);
     let status = command.status().context("run cargo")?;
     ensure!(status.success(), "the programs for the guests do not build");
-    Ok(PROGRAMS
+    let example = program_file(paths, "examples").join(EXAMPLE);
+    let programs = PROGRAMS
         .iter()
-        .map(|(_, program)| (program_file(paths, program), (*program).to_owned()))
-        .collect())
+        .map(|(_, program)| (program_file(paths, program), (*program).to_owned()));
+    Ok(programs.chain([(example, EXAMPLE.to_owned())]).collect())
 }
 
 /// Our program, which runs on the host too.

@@ -76,7 +76,8 @@ impl Case {
 
     /// Does it wait most of its time for spans to pass, and leave the processors alone? Who arbitrates does.
     pub(crate) fn waits(&self) -> bool {
-        let arbitrates = |argv: &[String]| argv.iter().any(|word| word == "arbitrate");
+        let is_arbiter = |word: &String| word.contains("arbitrate") || word.contains("daemon ");
+        let arbitrates = |argv: &[String]| argv.iter().any(is_arbiter);
         (self.steps.iter())
             .any(|step| matches!(&step.act, Act::Start { argv, .. } if arbitrates(argv)))
     }
