@@ -58,6 +58,10 @@ fn setting_of(name: &str) -> Setting {
             real_geometry: true,
             ..Setting::HONEST
         },
+        "beside" => Setting {
+            beside: true,
+            ..Setting::HONEST
+        },
         "dishonest" => Setting {
             fates: DISHONEST,
             ..Setting::HONEST
@@ -141,6 +145,16 @@ fn survey() {
 }
 
 #[test]
+fn appends_beside_checkpoints_lose_nothing() {
+    for first in [1, fresh()] {
+        let tally = worlds(first, setting_of("beside"), |tally, _| {
+            tally.crashes() > 4_000
+        });
+        assert!(tally.percent(|phase, frame| frame && phase == Phase::Checkpoint) > 2);
+    }
+}
+
+#[test]
 fn no_crash_loses_what_was_acknowledged() {
     for first in [1, fresh()] {
         let tally = worlds(first, Setting::HONEST, |tally, _| tally.crashes() > 4_000);
@@ -188,6 +202,7 @@ fn a_million_crashes() {
     let tallies = [
         worlds(first, Setting::HONEST, half),
         worlds(first, setting_of("real"), half),
+        worlds(first, setting_of("beside"), half),
     ];
     for tally in tallies {
         assert!(tally.percent(|_, frame| frame) >= 30);

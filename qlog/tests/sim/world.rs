@@ -6,7 +6,8 @@ use crate::oracle::{Found, Oracle, Tolerance};
 use crate::rng::Rng;
 use qlog::storage::MemoryStorage;
 use qlog::{
-    Claim, ClaimError, Cluster, Fencing, Format, Guards, Log, Owner, Recovered, WriteError, create,
+    Claim, ClaimError, Cluster, Fencing, Format, Guards, Log, Note, Owner, Recovered, WriteError,
+    create,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,8 @@ pub(crate) struct Setting {
     pub(crate) flips: bool,
     /// Owners of real geometry: 4096-byte blocks of 512-byte sectors.
     pub(crate) real_geometry: bool,
+    /// Many checkpoints, and appends beside each of them, on rings of many small segments.
+    pub(crate) beside: bool,
     pub(crate) lives: usize,
 }
 
@@ -56,6 +59,7 @@ impl Setting {
         lying: false,
         flips: false,
         real_geometry: false,
+        beside: false,
         lives: 24,
     };
 }
@@ -196,6 +200,23 @@ pub(crate) fn claim_of(node: u32, incarnation: u64) -> Claim {
     }
 }
 
+/// A disk that did nothing wrong damages what was under way, and that ends the log or is void.
+fn nothing_is_missed(found: &Found) -> Result<(), String> {
+    let is_missed = |note: &&Note| match note {
+        Note::CoveredDamage { .. } | Note::OlderCheckpoint { .. } => true,
+        // A head was under way with its first frame, which may be whole.
+        Note::SegmentHead { .. }
+        | Note::SuperblockCopy { .. }
+        | Note::FlippedBit { .. }
+        | Note::TornTail { .. }
+        | Note::UnreadableTail { .. } => false,
+    };
+    match found.notes.iter().find(is_missed) {
+        Some(note) => Err(format!("MISSED: {note}")),
+        None => Ok(()),
+    }
+}
+
 /// A world under way.
 pub(crate) struct World {
     setting: Setting,
@@ -234,7 +255,12 @@ pub(crate) fn run(seed: u64, setting: Setting) -> (Tally, Result<(), String>) {
 impl World {
     fn new(seed: u64, setting: Setting) -> Self {
         let mut rng = Rng::new(seed);
-        let format = geometry(&mut rng, setting.real_geometry);
+        let mut format = geometry(&mut rng, setting.real_geometry);
+        if setting.beside {
+            format.segments = rng.pick(&[5, 6, 7]);
+            format.segment_bytes = 4 * u64::from(format.block_bytes);
+            format.region_bytes = format.used_bytes().next_multiple_of(4096);
+        }
         let sector = if setting.real_geometry { 512 } else { 64 };
         let disk = Disk::new(image(format), sector, format.block_bytes, rng.next());
         {
@@ -342,6 +368,7 @@ impl World {
         if self.wrong || self.disk.lock().struck {
             return Ok(());
         }
+        nothing_is_missed(found)?;
         Oracle::objects_are_whole(found)
     }
 
@@ -372,7 +399,9 @@ impl World {
 
     fn operation(&mut self, log: &Arc<Log<Port>>) -> Result<(), WriteError> {
         self.disk.phase(Phase::Append);
-        match self.rng.below(20) {
+        let what = self.rng.below(20);
+        match what {
+            11..=14 if self.setting.beside => self.checkpoint(log),
             0..=10 => self.append(log, 1),
             11..=15 => {
                 let count = 2 + self.rng.below(5);
@@ -462,7 +491,7 @@ impl World {
         let size = 16 + self.rng.below(most.max(17) - 16);
         let state = lock(&self.oracle).state(upto, size);
         let state = &state[..state.len().min(log.layout().max_object_bytes() as usize)];
-        if self.rng.one_in(2) {
+        if self.setting.beside || self.rng.one_in(2) {
             self.append_meanwhile(log);
         }
         match log.checkpoint(qlog::Lsn(upto), state) {
@@ -481,17 +510,28 @@ impl World {
     /// Another thread appends and commits while a checkpoint is at one of its I/Os.
     fn append_meanwhile(&mut self, log: &Arc<Log<Port>>) {
         let (other, oracle) = (Arc::downgrade(log), Arc::clone(&self.oracle));
-        let mut record = vec![0; self.rng.below(300)];
-        self.rng.fill(&mut record);
+        let count = if self.setting.beside {
+            1 + self.rng.below(3)
+        } else {
+            1
+        };
+        let records = std::iter::repeat_with(|| {
+            let mut record = vec![0; self.rng.below(300)];
+            self.rng.fill(&mut record);
+            record
+        });
+        let records: Vec<_> = records.take(count).collect();
         let more = self.rng.below(14) as u64;
         let hook = move || {
             let Some(log) = other.upgrade() else { return };
-            let Ok(ticket) = log.append(&record) else {
-                return;
-            };
-            lock(&oracle).submit(ticket.lsn, &record);
-            if log.commit(ticket).is_ok() {
-                lock(&oracle).acknowledge(ticket.lsn);
+            for record in records {
+                let Ok(ticket) = log.append(&record) else {
+                    return;
+                };
+                lock(&oracle).submit(ticket.lsn, &record);
+                if log.commit(ticket).is_ok() {
+                    lock(&oracle).acknowledge(ticket.lsn);
+                }
             }
         };
         self.disk.hook(more, Box::new(hook));
