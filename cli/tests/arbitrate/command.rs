@@ -213,7 +213,7 @@ fn a_command_that_is_started_from_a_terminal_can_be_typed_into_and_is_not_suspen
     let qctl = format!(
         "{} arbitrate --node=1 --host-files={} '{}' -- sh -c 'read word; kill -TSTP $$; echo got $word'",
         env!("CARGO_BIN_EXE_qctl"),
-        world.0.display(),
+        world.directory().display(),
         world.disk(1)
     );
     // util-linux's `script` runs it on a terminal of its own.

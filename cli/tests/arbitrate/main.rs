@@ -8,11 +8,15 @@
 
 mod bad_input;
 mod command;
-#[path = "../support/lateness.rs"]
+#[path = "../common/folder.rs"]
+mod folder;
+#[path = "../common/lateness.rs"]
 mod lateness;
 mod losing;
 mod mount;
 mod quorum_log;
+#[path = "../common/running.rs"]
+mod running;
 mod world;
 
 use lateness::{in_time, witness};
@@ -69,7 +73,7 @@ fn of_three_contenders_one_wins_and_the_others_end_with_24() {
         for contender in &mut contenders {
             let end = until("a verdict", || {
                 let line = contender.lines.recv_timeout(PATIENCE).unwrap();
-                let value = contender.event(&line)?;
+                let value = contender.saw(&line)?;
                 let event = value["event"].as_str()?.to_owned();
                 matches!(event.as_str(), "owner" | "ended").then_some((event, value))
             });
@@ -195,7 +199,7 @@ fn the_demo_passes_its_own_checks_and_leaves_nothing_behind() {
         let world = World::new();
         let mut demo = Command::new(env!("CARGO_BIN_EXE_qctl"))
             .args(["--json", "demo"])
-            .env("TMPDIR", &world.0)
+            .env("TMPDIR", world.directory())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -221,7 +225,7 @@ fn the_demo_passes_its_own_checks_and_leaves_nothing_behind() {
         assert_eq!(verdict["event"], "verdict");
         assert_eq!(verdict["failed"], 0);
         assert!(verdict["passed"].as_u64().unwrap() >= 5);
-        assert_eq!(std::fs::read_dir(&world.0).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(world.directory()).unwrap().count(), 0);
     });
 }
 

@@ -1,5 +1,6 @@
 //! Bad input: each a clear error with the next step and the right exit code, and no change made.
 
+use crate::shown::Shown as _;
 use crate::world::{World, argument};
 use insta::assert_snapshot;
 
@@ -73,7 +74,7 @@ fn a_file_that_is_not_an_emulated_unit_is_not_overwritten() {
       next: `qctl disk list` shows the disks of this host
     [1]
     "#);
-    let bytes = std::fs::read(world.directory.join("q")).unwrap();
+    let bytes = std::fs::read(world.directory().join("q")).unwrap();
     assert_eq!(bytes, b"somebody's letters");
 }
 

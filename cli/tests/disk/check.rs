@@ -1,5 +1,6 @@
 //! `check`: fit, unfit, not proven.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 use scsi::device::Data;
@@ -282,7 +283,7 @@ fn a_killed_check_is_cleaned_up() {
 
 /// Writes one block as a host of its own does.
 fn write_block(world: &World, lba: u64, block: &[u8]) {
-    let name = format!("emu:{}?nexus=writer", world.directory.join("q").display());
+    let name = format!("emu:{}?nexus=writer", world.directory().join("q").display());
     let mut disk = scsi::disk::open(&name, &Options::default()).unwrap();
     let path = &mut disk.paths[0];
     // Meets the attention of a new nexus.
@@ -299,7 +300,7 @@ fn write_block(world: &World, lba: u64, block: &[u8]) {
 }
 
 fn power_cycle(world: &World) {
-    let name = format!("emu:{}?nexus=power", world.directory.join("q").display());
+    let name = format!("emu:{}?nexus=power", world.directory().join("q").display());
     let mut device = scsi::emulated::open(&name, PATIENCE).unwrap();
     device.power_cycle(PATIENCE).unwrap();
 }

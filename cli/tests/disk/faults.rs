@@ -1,5 +1,6 @@
 //! Disks that hang, lie, or answer half: what is said, and that unknown is called unknown.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 use nix::sys::signal::{Signal, kill};

@@ -1,5 +1,6 @@
 //! Help, completions, the manual, and what is said to a wrong command line.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 
@@ -175,11 +176,11 @@ fn completions_and_pages_are_printed() {
     let page = world.run("man");
     assert!(page.contains(".SH \"EXIT STATUS\"") || page.contains(".SH EXIT STATUS"));
     assert_eq!(world.code("man pages"), 0);
-    let pages = std::fs::read_dir(world.directory.join("pages"))
+    let pages = std::fs::read_dir(world.directory().join("pages"))
         .unwrap()
         .count();
     assert!(pages > 20, "{pages}");
-    let main = std::fs::read_to_string(world.directory.join("pages/qctl.1")).unwrap();
+    let main = std::fs::read_to_string(world.directory().join("pages/qctl.1")).unwrap();
     assert!(main.contains("sg_persist"));
 }
 

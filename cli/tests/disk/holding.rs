@@ -1,5 +1,6 @@
 //! `reserve` and `release`, persistent and SPC-2, and holding for a command.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 use nix::sys::signal::{Signal, kill};
@@ -349,7 +350,7 @@ fn a_command_ends_when_the_reservation_is_lost() {
     assert_eq!(world.code("disk reserve emu:q?nexus=b"), 0);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(106));
-    assert!(world.directory.join("told").exists());
+    assert!(world.directory().join("told").exists());
     assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r#"
     error: the reservation was lost: reset: an SPC-2 reservation is gone
       next: qctl disk show emu:q?nexus=a   (what is true now)

@@ -9,6 +9,8 @@
 mod bad_input;
 mod check;
 mod faults;
+#[path = "../common/folder.rs"]
+mod folder;
 mod help;
 mod holding;
 mod preempting;
@@ -17,5 +19,7 @@ mod registering;
 #[path = "../common/schema.rs"]
 mod schema;
 mod schemas;
+#[path = "../common/shown.rs"]
+mod shown;
 mod watching;
 mod world;

@@ -1,5 +1,6 @@
 //! What takes something from others: the plan, the consent, and what came of it.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 

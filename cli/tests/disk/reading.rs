@@ -1,5 +1,6 @@
 //! Verbs that read.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 

@@ -1,5 +1,6 @@
 //! `register`, `unregister`, `move`.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 

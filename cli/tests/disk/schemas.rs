@@ -1,6 +1,7 @@
 //! Every document is held to the schema that it names, and every schema has a document in a test.
 
 use crate::schema::{file, validator};
+use crate::shown::Shown as _;
 use crate::world::World;
 use serde_json::Value;
 

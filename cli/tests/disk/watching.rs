@@ -1,5 +1,6 @@
 //! `watch`: what happens, as it happens.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Lines};

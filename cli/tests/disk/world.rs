@@ -1,24 +1,29 @@
 //! A directory with a disk in it, and `qctl` to run there.
 
-use serde_json::Value;
-use std::fmt::Write;
+use crate::folder::Folder;
+use crate::shown::Shown;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A directory of a test's own, gone with the test.
+/// A folder of a test's own.
 pub(crate) struct World {
-    pub(crate) directory: PathBuf,
+    folder: Folder,
+}
+
+impl Shown for World {
+    fn directory(&self) -> &Path {
+        &self.folder.0
+    }
+
+    fn stable(&self, text: &str) -> String {
+        stable(&text.replace(&self.directory().display().to_string(), "DIRECTORY"))
+    }
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("qctl-disk-{}-{number}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&directory).unwrap();
-        Self { directory }
+        Self {
+            folder: Folder::new(),
+        }
     }
 
     /// A world in which these commands were run, each with success.
@@ -30,42 +35,6 @@ impl World {
             assert!(output.status.success(), "{command}: {errors}");
         }
         world
-    }
-
-    /// `qctl` with these arguments, separated by spaces, in this world.
-    pub(crate) fn qctl(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qctl"));
-        command
-            .args(arguments.split_whitespace())
-            .current_dir(&self.directory)
-            .env_remove("RUST_BACKTRACE")
-            .env("COLUMNS", "100")
-            .stdin(Stdio::null());
-        command
-    }
-
-    pub(crate) fn output(&self, arguments: &str) -> Output {
-        self.qctl(arguments).output().unwrap()
-    }
-
-    /// What it prints, as a terminal shows it, and its exit code.
-    pub(crate) fn run(&self, arguments: &str) -> String {
-        self.show(&self.output(arguments))
-    }
-
-    /// The exit code alone.
-    pub(crate) fn code(&self, arguments: &str) -> i32 {
-        self.output(arguments).status.code().unwrap()
-    }
-
-    /// The document that it prints with `--json`, held to its schema, and its exit code.
-    pub(crate) fn document(&self, arguments: &str) -> (Value, i32) {
-        let output = self.output(&format!("--json {arguments}"));
-        let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-            panic!("{arguments}: {error}: {}", self.show(&output));
-        });
-        crate::schema::hold_to_schema(&document);
-        (document, output.status.code().unwrap())
     }
 
     /// The document as text, for a snapshot.
@@ -81,23 +50,10 @@ impl World {
         plan["token"].as_str().unwrap().to_owned()
     }
 
-    pub(crate) fn show(&self, output: &Output) -> String {
-        let mut text = String::from_utf8(output.stdout.clone()).unwrap();
-        text.push_str(&String::from_utf8(output.stderr.clone()).unwrap());
-        writeln!(text, "[{}]", output.status.code().unwrap()).unwrap();
-        stable(&text.replace(&self.directory.display().to_string(), "DIRECTORY"))
-    }
-
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.directory.join(name);
+        let path = self.folder.file(name);
         std::fs::write(&path, bytes).unwrap();
         path
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.directory);
     }
 }
 

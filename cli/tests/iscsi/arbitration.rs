@@ -21,13 +21,18 @@ fn owner(disk: &Disk, host: u8, mode: &str, options: &[&str]) -> Running {
 fn take_defend_release(disk: &Disk, mode: &str) {
     let mut first = owner(disk, 1, mode, &[]);
     let mut challenger = disk.arbitrate(2, mode, &[]);
-    assert_eq!(challenger.end(), Some(24), "{mode}: {:#?}", challenger.seen);
+    assert_eq!(
+        challenger.end().0,
+        Some(24),
+        "{mode}: {:#?}",
+        challenger.seen
+    );
     first.signal(Signal::SIGTERM);
     assert_eq!(first.until("stopped")["reason"], "released");
-    assert_eq!(first.end(), Some(0), "{mode}");
+    assert_eq!(first.end().0, Some(0), "{mode}");
     let mut next = owner(disk, 2, mode, &[]);
     next.signal(Signal::SIGTERM);
-    assert_eq!(next.end(), Some(0));
+    assert_eq!(next.end().0, Some(0));
 }
 
 /// Waits behind an owner, and takes the disk when that dies without a word.
@@ -49,9 +54,9 @@ fn lose(disk: &Disk, mode: &str) {
     let mut second = disk.arbitrate(2, mode, &["--wait"]);
     second.until("owner");
     first.signal(Signal::SIGCONT);
-    assert_eq!(first.end(), Some(106), "{mode}: {:#?}", first.seen);
+    assert_eq!(first.end().0, Some(106), "{mode}: {:#?}", first.seen);
     second.signal(Signal::SIGTERM);
-    assert_eq!(second.end(), Some(0), "{mode}: {:#?}", second.seen);
+    assert_eq!(second.end().0, Some(0), "{mode}: {:#?}", second.seen);
 }
 
 /// The same host looks at the disk beside its running arbiter, again and again.
@@ -73,7 +78,7 @@ fn look_beside(disk: &Disk, mode: &str) {
     }
     arbiter.signal(Signal::SIGTERM);
     assert_eq!(arbiter.until("stopped")["reason"], "released", "{mode}");
-    assert_eq!(arbiter.end(), Some(0));
+    assert_eq!(arbiter.end().0, Some(0));
 }
 
 #[test]

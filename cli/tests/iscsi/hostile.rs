@@ -99,6 +99,6 @@ fn garbage_stalls_and_a_thousand_connections_disturb_nobody_and_it_stops_when_to
     let kib = resident_kib(&disk);
     assert!(kib < RESIDENT_KIB_MAX, "{kib} KiB");
     disk.server().signal(Signal::SIGTERM);
-    assert_eq!(disk.server_mut().end(), Some(0));
+    assert_eq!(disk.server_mut().end().0, Some(0));
     drop(stalled);
 }

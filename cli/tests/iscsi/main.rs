@@ -10,10 +10,14 @@
 
 mod arbitration;
 mod checking;
+#[path = "../common/folder.rs"]
+mod folder;
 mod hostile;
-#[path = "../support/lateness.rs"]
+#[path = "../common/lateness.rs"]
 mod lateness;
 mod portals;
+#[path = "../common/running.rs"]
+mod running;
 mod serving;
 mod verbs;
 mod world;

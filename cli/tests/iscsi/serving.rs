@@ -1,6 +1,6 @@
 //! `qctl target serve`, and what is said when a URL is wrong.
 
-use crate::world::{Disk, Folder, Running};
+use crate::world::{Disk, Hosts, Running};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -67,7 +67,7 @@ fn the_size_of_a_disk_is_shown_although_no_kernel_tells_it() {
 
 #[test]
 fn chap_lets_in_who_knows_the_secret() {
-    let folder = Folder::new();
+    let folder = Hosts::new();
     let secrets = |name: &str, text: &str, mode| {
         let path = folder.file(name);
         std::fs::write(&path, text).unwrap();
@@ -114,7 +114,7 @@ fn only_the_initiators_that_are_allowed_come_in() {
 
 #[test]
 fn registrations_with_aptpl_survive_the_target_and_the_others_do_not() {
-    let folder = Folder::new();
+    let folder = Hosts::new();
     let file = format!("--file={}", folder.file("disk").display());
     let serve = |port: &str| {
         let listen = format!("--listen=127.0.0.1:{port}");
@@ -140,7 +140,7 @@ fn registrations_with_aptpl_survive_the_target_and_the_others_do_not() {
         assert_eq!(code, Some(0), "{document} {said}");
         assert!(keys(&url).contains("abc"));
         server.signal(Signal::SIGTERM);
-        assert_eq!(server.end(), Some(0));
+        assert_eq!(server.end().0, Some(0));
         let (_server, url) = serve("0");
         assert_eq!(keys(&url).contains("abc"), survives, "{aptpl}");
     }
@@ -163,7 +163,7 @@ fn a_file_is_served_once_and_by_its_size() {
 
 #[test]
 fn what_it_prints_follows_its_schema() {
-    let folder = Folder::new();
+    let folder = Hosts::new();
     let file = format!("--file={}", folder.file("disk").display());
     let args = [
         "target",

@@ -1,39 +1,22 @@
 //! A target, the hosts around it, and processes that are watched.
 
-use crate::lateness::witness;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use crate::folder::Folder;
+pub(crate) use crate::running::{Running, until};
 use serde_json::Value;
-use std::cell::Cell;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-/// Nothing that these tests wait for takes a tenth of it on an idle host.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The folder of a test, and its hosts.
+pub(crate) struct Hosts(Folder);
 
-/// What is written before a dead process's pipe counts as empty.
-const REST: Duration = Duration::from_millis(200);
-
-/// A folder of one test's files.
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
+impl Hosts {
     pub(crate) fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("qctl-iscsi-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(Folder::new())
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.file(name)
     }
 
     /// `qctl --json ARGS` on this host, which knows only its own files.
@@ -62,119 +45,14 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _best_effort = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A `qctl` that runs, and what it has printed.
-pub(crate) struct Running {
-    pub(crate) process: Child,
-    lines: Receiver<String>,
-    pub(crate) seen: Vec<Value>,
-    /// The test itself stopped or killed it: it is no witness of how punctual the machine is.
-    struck: Cell<bool>,
-}
-
 impl Running {
-    pub(crate) fn of(mut command: Command) -> Self {
-        let mut process = command.spawn().unwrap();
-        let stdout = process.stdout.take().unwrap();
-        let (lines_in, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if lines_in.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            process,
-            lines,
-            seen: Vec::new(),
-            struck: Cell::new(false),
-        }
-    }
-
-    fn saw(&mut self, value: Value) {
-        if !self.struck.get() {
-            witness(&value);
-        }
-        self.seen.push(value);
-    }
-
-    /// Reads on until this event.
-    pub(crate) fn until(&mut self, event: &str) -> Value {
-        loop {
-            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
-                panic!("no {event} in {:#?}", self.seen);
-            };
-            let Ok(value) = serde_json::from_str::<Value>(&line) else {
-                let rest: Vec<String> = self.lines.iter().collect();
-                panic!("{line}{} after {:#?}", rest.concat(), self.seen);
-            };
-            self.saw(value.clone());
-            if value["event"] == event {
-                return value;
-            }
-        }
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        if matches!(signal, Signal::SIGSTOP | Signal::SIGKILL) {
-            self.struck.set(true);
-        }
-        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
-    }
-
-    /// Its exit code; everything that it printed is in `seen`.
-    pub(crate) fn end(&mut self) -> Option<i32> {
-        let status = until("qctl to end", || self.process.try_wait().unwrap());
-        let rest: Vec<String> = self.lines.iter().collect();
-        for line in rest {
-            if let Ok(value) = serde_json::from_str(&line) {
-                self.saw(value);
-            }
-        }
-        status.code()
-    }
-
     /// How many of these events there were up to now.
     pub(crate) fn count(&mut self, event: &str) -> usize {
         while let Ok(line) = self.lines.try_recv() {
-            self.saw(serde_json::from_str(&line).unwrap());
+            self.saw(&line);
         }
-        self.seen
-            .iter()
-            .filter(|value| value["event"] == event)
-            .count()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _gone = self.process.kill();
-        let _ended = self.process.wait();
-        if std::thread::panicking() {
-            while let Ok(line) = self.lines.recv_timeout(REST) {
-                if let Ok(value) = serde_json::from_str(&line) {
-                    self.saw(value);
-                }
-            }
-        }
-    }
-}
-
-/// Looks until there is something to see.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(began.elapsed() < PATIENCE, "waited for {what} in vain");
-        std::thread::sleep(Duration::from_millis(10));
+        let seen = self.seen.iter();
+        seen.filter(|value| value["event"] == event).count()
     }
 }
 
@@ -182,7 +60,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub(crate) struct Disk {
     pub(crate) url: String,
     pub(crate) kind: Kind,
-    pub(crate) folder: Folder,
+    pub(crate) folder: Hosts,
     server: Running,
 }
 
@@ -201,7 +79,7 @@ impl Disk {
     }
 
     pub(crate) fn ours(args: &[&str]) -> Self {
-        let folder = Folder::new();
+        let folder = Hosts::new();
         let file = folder.file("disk");
         let mut serve = folder.qctl(0, &["target", "serve", "--size=8MiB"]);
         serve
@@ -223,7 +101,7 @@ impl Disk {
 
     /// Debian's target, without root, on a port that was free a moment ago.
     fn tgt() -> Self {
-        let folder = Folder::new();
+        let folder = Hosts::new();
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

@@ -1,5 +1,6 @@
 //! What is no log, or no longer one: each a clear message with the next step and the right exit code.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 use std::os::unix::fs::PermissionsExt;
@@ -204,18 +205,18 @@ fn without_the_privilege_to_read_it() {
     let world = World::with_used_log();
     let nobody = 65534;
     let run = |arguments: &str| {
-        let program = format!("{}/qctl", world.directory.display());
+        let program = format!("{}/qctl", world.directory().display());
         // By another process: a file that this one has open for writing, or a child of it at its start, cannot be run.
         let mut copy = std::process::Command::new("cp");
         let copied = copy.args([env!("CARGO_BIN_EXE_qctl"), &program]).status();
         assert!(copied.unwrap().success());
         let open = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(&world.directory, open).unwrap();
+        std::fs::set_permissions(world.directory(), open).unwrap();
         let mut command = std::process::Command::new(program);
         std::os::unix::process::CommandExt::uid(&mut command, nobody);
         command
             .args(arguments.split(' '))
-            .current_dir(&world.directory);
+            .current_dir(world.directory());
         world.show(&command.output().unwrap())
     };
     assert_snapshot!(run("log show q"), @r#"

@@ -1,5 +1,6 @@
 //! `qctl log create`: a log is made once, and never over something without consent.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 

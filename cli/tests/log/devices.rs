@@ -1,5 +1,6 @@
 //! Logs on block devices. Needs root and a loop device; says `skipped: why` where it cannot have them.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use std::process::Command;
 

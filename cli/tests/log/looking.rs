@@ -1,5 +1,6 @@
 //! `qctl log show`, `verify`, `dump`, `checkpoint` on logs that are whole.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 use serde_json::Value;

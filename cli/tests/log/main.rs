@@ -12,8 +12,12 @@
 mod bad_input;
 mod creating;
 mod devices;
+#[path = "../common/folder.rs"]
+mod folder;
 mod looking;
 mod rescuing;
 #[path = "../common/schema.rs"]
 mod schema;
+#[path = "../common/shown.rs"]
+mod shown;
 mod world;

@@ -1,5 +1,6 @@
 //! Damaged logs: what is said of them, and what can be saved.
 
+use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
 use qlog::inspect::Role;

@@ -1,27 +1,32 @@
 //! A directory with a log in it, and `qctl` to run there.
 
+use crate::folder::Folder;
+use crate::shown::Shown;
 use qlog::inspect::{Description, inspect};
 use qlog::storage::FileStorage;
 use qlog::{Claim, Fencing, Log, Lsn, Owner, open};
-use serde_json::Value;
-use std::fmt::Write;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::{Path, PathBuf};
 
-/// A directory of a test's own, gone with the test.
+/// A folder of a test's own.
 pub(crate) struct World {
-    pub(crate) directory: PathBuf,
+    folder: Folder,
+}
+
+impl Shown for World {
+    fn directory(&self) -> &Path {
+        &self.folder.0
+    }
+
+    fn stable(&self, text: &str) -> String {
+        stable(text)
+    }
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("qctl-log-{}-{number}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&directory).unwrap();
-        Self { directory }
+        Self {
+            folder: Folder::new(),
+        }
     }
 
     /// A world with a new log `q`.
@@ -65,7 +70,7 @@ impl World {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
+        self.folder.file(name)
     }
 
     /// What the log `q` is.
@@ -82,55 +87,6 @@ impl World {
             *byte = !*byte;
         }
         std::fs::write(self.path("q"), bytes).unwrap();
-    }
-
-    /// `qctl` with these arguments, separated by spaces, in this world.
-    pub(crate) fn qctl(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qctl"));
-        command
-            .args(arguments.split_whitespace())
-            .current_dir(&self.directory)
-            .env_remove("RUST_BACKTRACE")
-            .env("COLUMNS", "100")
-            .stdin(Stdio::null());
-        command
-    }
-
-    pub(crate) fn output(&self, arguments: &str) -> Output {
-        self.qctl(arguments).output().unwrap()
-    }
-
-    /// What it prints, as a terminal shows it, and its exit code.
-    pub(crate) fn run(&self, arguments: &str) -> String {
-        self.show(&self.output(arguments))
-    }
-
-    /// The exit code alone.
-    pub(crate) fn code(&self, arguments: &str) -> i32 {
-        self.output(arguments).status.code().unwrap()
-    }
-
-    /// The document that it prints with `--json`, held to its schema, and its exit code.
-    pub(crate) fn document(&self, arguments: &str) -> (Value, i32) {
-        let output = self.output(&format!("--json {arguments}"));
-        let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-            panic!("{arguments}: {error}: {}", self.show(&output));
-        });
-        crate::schema::hold_to_schema(&document);
-        (document, output.status.code().unwrap())
-    }
-
-    pub(crate) fn show(&self, output: &Output) -> String {
-        let mut text = String::from_utf8(output.stdout.clone()).unwrap();
-        text.push_str(&String::from_utf8(output.stderr.clone()).unwrap());
-        writeln!(text, "[{}]", output.status.code().unwrap()).unwrap();
-        stable(&text)
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(&self.directory);
     }
 }
 
