@@ -29,7 +29,8 @@ pub(crate) const CATALOGUES: u64 = 4;
 /// Bytes of a superblock.
 pub(crate) const SUPERBLOCK_BYTES: usize = 4096;
 
-pub(crate) const MIN_SEGMENTS: u32 = 3;
+/// One to write, one to go on in, and the two that an owner leaves alone.
+pub(crate) const MIN_SEGMENTS: u32 = 4;
 pub(crate) const MAX_SEGMENTS: u32 = 16;
 const MAX_CHUNKS: u32 = 1 << 16;
 const MAX_SEGMENT_BYTES: u64 = 1 << 30;
@@ -42,7 +43,7 @@ pub struct Format {
     /// Unit of writes: at least what the device tears or loses as a whole. A power of two from 256 (which only
     /// tests use) to 65536.
     pub block_bytes: u32,
-    /// Segments of the ring, 3 to 16.
+    /// Segments of the ring, 4 to 16.
     pub segments: u32,
     /// Bytes of a segment.
     pub segment_bytes: u64,
@@ -405,7 +406,7 @@ mod tests {
                 ..good
             },
             Format {
-                segments: 2,
+                segments: 3,
                 ..good
             },
             Format {

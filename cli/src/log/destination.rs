@@ -40,8 +40,8 @@ pub(super) struct Wish {
     /// The size of the log, with its unit (64MiB, 1GiB); without it a device or a file that is there is used whole
     #[arg(long, value_name = "SIZE", value_parser = crate::args::size)]
     pub(super) size: Option<u64>,
-    /// Segments of the ring, 3 to 16
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(3..=16))]
+    /// Segments of the ring, 4 to 16
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(4..=16))]
     pub(super) segments: Option<u32>,
     /// Bytes of a segment, with their unit
     #[arg(long, value_name = "SIZE", value_parser = crate::args::size)]

@@ -514,3 +514,29 @@ fn a_creation_that_was_cut_short_leaves_no_log_without_its_records() -> Verdict 
     assert!(kept > 8 && gone > 8, "{kept} {gone}");
     Ok(())
 }
+
+/// A checkpoint of everything makes room, on a ring of any size and whatever the owners before left.
+#[test]
+fn after_a_checkpoint_of_everything_a_full_log_takes_records_again() -> Verdict {
+    for (segments, past) in (4..=7).flat_map(|segments| (0..64).map(move |past| (segments, past))) {
+        let mut history = History::of(Format { segments, ..SCALED }, ON);
+        let log = owner_with_a_past(&mut history, past)?;
+        let mut full = 0;
+        for number in 0..40 {
+            match history.append(&log, &[number; 700]) {
+                Err(WriteError::Full { .. }) => full += 1,
+                other => {
+                    other.map_err(|e| told(&e))?;
+                    continue;
+                }
+            }
+            let upto = history.oracle.submitted();
+            history.checkpoint(&log, upto, 16).map_err(|e| told(&e))?;
+            history
+                .append(&log, &[number; 700])
+                .map_err(|e| format!("past {past} of {segments}, record {number}: {}", told(&e)))?;
+        }
+        assert!(full > 0, "it was full");
+    }
+    Ok(())
+}

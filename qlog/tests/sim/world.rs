@@ -143,7 +143,7 @@ pub(crate) fn geometry(rng: &mut Rng, real: bool) -> Format {
     let blocks = rng.pick(&[4_u64, 5, 8, 16]);
     let mut format = Format {
         block_bytes,
-        segments: rng.pick(&[3, 4, 4, 5, 7]),
+        segments: rng.pick(&[4, 4, 4, 5, 7]),
         segment_bytes: blocks * u64::from(block_bytes),
         catalogue_bytes: 4096,
         chunk_bytes: block_bytes * rng.pick(&[1, 2, 4]),
