@@ -144,6 +144,17 @@ impl Tenure {
         ends
     }
 
+    /// The disk has been open, and again only the settle time stands in for the barrier: where nobody has been told `Held`
+    /// yet, it begins anew.
+    pub(super) fn settle_anew(&mut self, desk: &Desk) {
+        if let Some(settling) = &mut self.settling
+            && !settling.held
+        {
+            settling.until = desk.now + desk.config.times.settle;
+            settling.over = false;
+        }
+    }
+
     /// Tells `Owner` when this clean round was sent after the settle time.
     pub(super) fn settle_by_round(&mut self, desk: &mut Desk, sent_at: Instant, key: Option<Key>) {
         if self

@@ -114,8 +114,17 @@ impl Persistent {
     }
 
     /// The first clean round after the power loss.
-    pub(super) fn retaken(&mut self, key: Key, retake: Retake, sent_at: Instant) -> Tenure {
+    pub(super) fn retaken(
+        &mut self,
+        key: Key,
+        retake: Retake,
+        sent_at: Instant,
+        settle_only: bool,
+    ) -> Tenure {
         let mut tenure = retake.tenure;
+        if settle_only {
+            tenure.settle_anew(&self.desk);
+        }
         self.desk.tell(Event::Exposed {
             at_most: tenure.age(&self.desk),
         });

@@ -284,13 +284,14 @@ impl Persistent {
             Before::MayStillRun
         };
         let aptpl_at = win.aptpl_at;
+        let settle_only = win.settle_only;
         let retake = win.retake.clone();
         self.attentions = Attentions::default();
         // Whoever is served hears of its disk only now.
         self.fed_at = self.desk.now;
         let now = self.desk.now;
         let tenure = match retake {
-            Some(retake) => self.retaken(key, retake, sent_at),
+            Some(retake) => self.retaken(key, retake, sent_at, settle_only),
             None => Tenure::begin(&mut self.desk, Some(key), sent_at, now, before),
         };
         self.errand = super::Errand::default();
