@@ -114,6 +114,7 @@ impl Report for Simulated {
             "late_log_writes": counts.late_log_writes,
             "logs_exposed": counts.logs_exposed,
             "open_longest_ms": ms(counts.open_longest),
+            "stalls_told": counts.stalls,
             "healed": counts.healed,
             "healed_longest_ms": ms(counts.healed_longest),
             "healed_room_per_mille": counts.healed_room_per_mille,
@@ -211,7 +212,8 @@ impl Simulated {
         )?;
         writeln!(
             page,
-            "healed {} worlds, the slowest in {} ms; of the predicted bound {}.{} % were left at least\n",
+            "owners were told {} times that their host had stood still; healed {} worlds, the slowest in {} ms; of the predicted bound {}.{} % were left at least\n",
+            counts.stalls,
             counts.healed,
             ms(counts.healed_longest),
             counts.healed_room_per_mille / 10,

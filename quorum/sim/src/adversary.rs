@@ -6,8 +6,9 @@
 
 use crate::faults::{Fault, FaultKind};
 use crate::node::{Ambush, Belief};
-use crate::plan::Plan;
+use crate::plan::{Plan, Shape};
 use crate::rng::Rng;
+use crate::scenes;
 use crate::world::World;
 use quorum_core::Instant;
 use quorum_core::arbitration::{Arbitration, Mode};
@@ -22,6 +23,9 @@ pub struct Adversary {
     spared_until: Instant,
     strangers: u32,
 }
+
+/// How many of the acts are scenes, in a world of a shape: in a thousand.
+const SCENES: u64 = 400;
 
 /// How many strangers there are at most.
 pub const STRANGERS: u32 = 2;
@@ -54,6 +58,10 @@ impl Adversary {
     pub fn act(&mut self, world: &mut World, plan: &Plan) {
         self.wake_the_dead(world, plan);
         self.spare(world, plan);
+        if plan.shape != Shape::Everything && self.rng.chance(SCENES) {
+            scenes::play(&mut self.rng, world, plan);
+            return;
+        }
         let victim = self.victim(world);
         let wait = plan.times.challenge_wait;
         let spared = world.spared.is_some();
@@ -153,7 +161,8 @@ impl Adversary {
     }
 
     fn bear(&mut self, world: &mut World, number: u8, plan: &Plan) {
-        let single_try = self.rng.chance(200);
+        let rivals = plan.shape == Shape::Rivals;
+        let single_try = self.rng.chance(if rivals { 400 } else { 200 });
         let no_preempt = self.rng.chance(60);
         let evict = self.rng.chance(200);
         let strict = self.rng.chance(60);
@@ -208,7 +217,7 @@ impl Adversary {
             6 => Ambush::Reset,
             _ => Ambush::Die,
         };
-        world.ambush(victim, verb, what);
+        world.ambush(victim, &[(verb, what)]);
     }
 
     fn kill(&mut self, world: &mut World, victim: u8) {

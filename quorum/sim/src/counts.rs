@@ -49,6 +49,8 @@ pub struct Counts {
     pub healed_longest: Duration,
     /// The smallest part of the solver's bound that was left, in per mille.
     pub healed_room_per_mille: u64,
+    /// How often an owner was told that its host had stood still.
+    pub stalls: u64,
     /// Worlds that healed.
     pub healed: u64,
     /// How often a live owner was challenged and kept the disk: rounds that removed somebody.
@@ -83,6 +85,7 @@ impl Default for Counts {
             open_longest: Duration::ZERO,
             healed_longest: Duration::ZERO,
             healed_room_per_mille: 1000,
+            stalls: 0,
             healed: 0,
             defences: 0,
             faults: [0; FaultKind::ALL.len()],
@@ -174,6 +177,7 @@ impl Counts {
         self.open_longest = self.open_longest.max(other.open_longest);
         self.healed_longest = self.healed_longest.max(other.healed_longest);
         self.healed_room_per_mille = self.healed_room_per_mille.min(other.healed_room_per_mille);
+        self.stalls += other.stalls;
         self.healed += other.healed;
         self.defences += other.defences;
         self.guard_trials += other.guard_trials;

@@ -19,7 +19,8 @@
 //! **A node** is paused for any time at any instant, with its clock running ([`FaultKind::PauseRunning`]) or standing
 //! still ([`FaultKind::PauseStanding`]); its timers come late ([`FaultKind::LateTimer`]); its clock's rate is wrong by up to
 //! the drift of the times; it dies ([`FaultKind::Death`]) and is born again on the same nexus ([`FaultKind::Rebirth`]) or on
-//! another ([`FaultKind::RebirthElsewhere`]); whoever it serves goes silent ([`FaultKind::Unfed`]).
+//! another ([`FaultKind::RebirthElsewhere`]); whoever it serves goes silent ([`FaultKind::Unfed`]). Of a pause that its clocks show, and of a
+//! late timer, its machine is told before anything else ([`Input::Stalled`]), as by the driver (`world/stalls.rs`).
 //!
 //! **A path** goes and comes ([`FaultKind::PathDown`]); a session is lost and comes back, and the node is told
 //! ([`FaultKind::NexusLoss`]) or not ([`FaultKind::SilentNexusLoss`]).
@@ -70,7 +71,8 @@
 //!   CLEAR, an operator's RELEASE. `O` is paused; reset; its write arrives; `C` reserves; it lands.
 //! * *Revived*: an owner whose term is over, and which does not know it, reserves the open disk again. SCSI-2: `O` is paused;
 //!   `C` wins; another resets; `O` goes on and reserves before `C` does, or before `C`, paused, is told of its win.
-//!   Persistent mode: only after CLEAR, by an owner whose clock stood still: it re-takes, what it has under way lands, and then it reads another's epoch and gives back.
+//!   Persistent mode: only after CLEAR or a power loss without APTPL, by an owner whose clock stood still: it re-takes, perhaps by a RESERVE that
+//!   takes effect when it has stopped, what it has under way lands, and then it reads another's epoch and gives back.
 //! * *A late RESERVE of a nexus lets in what that nexus has under way (SCSI-2)*: nobody knows of it any more.
 //! * *Under way at a power loss without APTPL*: whoever registers again lets in what it has under way.
 //! * *Let in*: persistent mode with several paths, whose type admits every registrant: a REGISTER that was given up takes effect
@@ -101,6 +103,7 @@
 //! `Held` of a long settle time switches APTPL off; the first rounds of the owner switch it on again.
 //!
 //! [`Input::Start`]: quorum_core::arbitration::Input::Start
+//! [`Input::Stalled`]: quorum_core::arbitration::Input::Stalled
 
 use crate::rng::Rng;
 use std::time::Duration;

@@ -40,6 +40,7 @@ pub mod node;
 pub mod plan;
 pub mod rng;
 pub mod run;
+pub(crate) mod scenes;
 #[cfg(feature = "script")]
 pub mod script;
 pub mod transitions;

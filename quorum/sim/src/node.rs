@@ -36,6 +36,15 @@ pub(crate) struct Unsent {
     pub(crate) decided_at: Instant,
 }
 
+/// A command that its process waits for.
+#[derive(Clone, Debug)]
+pub(crate) struct Out {
+    pub(crate) id: CommandId,
+    pub(crate) verb: Verb,
+    /// By its own clock, counted from its decision.
+    pub(crate) given_up_at: Instant,
+}
+
 /// What the people of a node have asked it for, once its writes have ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Farewell {
@@ -105,7 +114,7 @@ pub struct Node {
     /// In the world's time.
     pub(crate) next_write: Instant,
     /// Commands that are out, for the checkers.
-    pub(crate) out: Vec<(CommandId, Verb)>,
+    pub(crate) out: Vec<Out>,
     /// What this process has seen.
     pub(crate) seen: Seen,
     /// Its last win.
@@ -113,6 +122,7 @@ pub struct Node {
     /// When it was fed last, when it went on after a pause, and when a path came: by its clock.
     pub(crate) fed_at: Instant,
     pub(crate) resumed_at: Instant,
+    pub(crate) paused_at: Instant,
     /// When it last said that a round had failed: what that round had asked is nobody's.
     pub(crate) round_failed_at: Instant,
     pub(crate) path_came_at: Instant,
@@ -120,8 +130,8 @@ pub struct Node {
     pub(crate) release_asked_at: Option<Instant>,
     /// Its next write stays in its host for so long.
     pub hold_next: Option<Duration>,
-    /// The next command whose name contains the text is an occasion for this.
-    pub(crate) ambush: Option<(&'static str, Ambush)>,
+    /// One after the other: the next command whose name contains the text is an occasion for this.
+    pub(crate) ambushes: VecDeque<(&'static str, Ambush)>,
 }
 
 /// What happens to a node right behind one of its commands.
@@ -131,6 +141,7 @@ pub(crate) enum Ambush {
     Release,
     Park,
     Reset,
+    PowerLoss,
     Die,
 }
 
@@ -176,11 +187,12 @@ impl Node {
             win: Win::default(),
             fed_at: Instant::ZERO,
             resumed_at: Instant::ZERO,
+            paused_at: Instant::ZERO,
             round_failed_at: Instant::ZERO,
             path_came_at: Instant::ZERO,
             release_asked_at: None,
             hold_next: None,
-            ambush: None,
+            ambushes: VecDeque::new(),
         }
     }
 
@@ -202,7 +214,7 @@ impl Node {
         self.seen = Seen::default();
         self.win = Win::default();
         self.release_asked_at = None;
-        self.ambush = None;
+        self.ambushes.clear();
     }
 
     /// A block of serials that were never used.

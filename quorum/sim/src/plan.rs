@@ -70,8 +70,22 @@ pub struct Plan {
     pub act_every: Duration,
     /// How long it goes on before everything heals.
     pub span: Duration,
+    /// What goes wrong most.
+    pub shape: Shape,
     /// Which guards are on.
     pub guards: Guards,
+}
+
+/// What a world suffers from most. Most suffer from everything; some, besides, from what must come together for a machine to
+/// get where it seldom gets ([`crate::scenes`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// From everything alike.
+    Everything,
+    /// Without APTPL: the power goes, and comes back to an owner that is about to leave.
+    PowerCycles,
+    /// SCSI-2: what a win rests on goes on under it.
+    Rivals,
 }
 
 /// Where times come from.
@@ -113,6 +127,7 @@ impl Plan {
         let lacks = lacks(mode, behaviour, &mut rng);
         let storm = 200 + rng.below(800);
         let has_log = persistent && rng.chance(500);
+        let shape = shape(seed, mode, lacks.aptpl || behaviour == Behaviour::Tgt);
         let keeps_log = Rng(seed ^ 0x0010_6000).chance(150) && (has_log || !persistent);
         Self {
             seed,
@@ -126,12 +141,13 @@ impl Plan {
             has_log,
             keeps_log,
             no_abort: lacks.abort || (!lacks.reset && rng.chance(300)),
-            chances: chances(&mut rng, storm),
+            chances: shaped(shape, chances(&mut rng, storm)),
             late_timers: rng.below(10) * storm / 1000,
             act_every: times
                 .challenge_wait
                 .mul_f64(0.3 + rng.below(1500) as f64 / 1000.0),
             span: times.challenge_wait * 150,
+            shape,
             guards: asked.guards,
         }
     }
@@ -196,6 +212,27 @@ fn lacks(mode: Mode, behaviour: Behaviour, rng: &mut Rng) -> Lacks {
     }
 }
 
+fn shape(seed: u64, mode: Mode, forgets: bool) -> Shape {
+    let mut rng = Rng(seed ^ 0x05ce_0e00);
+    match mode {
+        Mode::Persistent if forgets && rng.chance(350) => Shape::PowerCycles,
+        Mode::Spc2 if rng.chance(300) => Shape::Rivals,
+        Mode::Persistent | Mode::Spc2 => Shape::Everything,
+    }
+}
+
+/// An owner leaves when its writes have ended: where it is to leave in the few milliseconds of a power loss, few of them
+/// stay under way for long.
+fn shaped(shape: Shape, chances: Chances) -> Chances {
+    match shape {
+        Shape::PowerCycles => Chances {
+            hold_write: chances.hold_write / 8,
+            ..chances
+        },
+        Shape::Everything | Shape::Rivals => chances,
+    }
+}
+
 fn chances(rng: &mut Rng, storm: u64) -> Chances {
     let mut up_to = |most: u64| rng.below(most + 1) * storm / 1000;
     Chances {
@@ -243,6 +280,11 @@ impl fmt::Display for Plan {
             if lacks {
                 write!(f, ", no {what}")?;
             }
+        }
+        match self.shape {
+            Shape::Everything => {}
+            Shape::PowerCycles => write!(f, ", power cycles")?,
+            Shape::Rivals => write!(f, ", rivals")?,
         }
         if self.keeps_log {
             write!(f, ", with the shipped log")?;

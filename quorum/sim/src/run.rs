@@ -115,7 +115,7 @@ fn heal(world: &mut World, plan: &Plan) {
             node.eats_attentions = false;
             node.late = Duration::ZERO;
             node.faults.clear();
-            node.ambush = None;
+            node.ambushes.clear();
         }
     }
     world.evict_strangers(STRANGERS);

@@ -56,7 +56,7 @@ const WITNESSES: &[(Guard, Witness)] = &[
     (Guard::LoserUnregisters, Seed(Persistent, 3, 2)),
     (
         Guard::UnsettledLeaveIsNoWin,
-        Seed(Persistent, 3, 29_452_864_659_511),
+        Script("a_loser_whose_unregister_is_under_way_has_not_won"),
     ),
     (Guard::LosersTakeTurns, Seed(Persistent, 3, 1)),
     (Guard::BarrierBeforeHeld, Seed(Persistent, 5, 2)),
@@ -70,10 +70,10 @@ const WITNESSES: &[(Guard, Witness)] = &[
     (Guard::SettleIsTheLastBarrier, Seed(Spc2, 3, 1)),
     (
         Guard::SettledWinIsLookedAt,
-        Seed(Persistent, 3, 94_856_764_157_344),
+        Script("aptpl_is_on_when_a_settled_win_is_told"),
     ),
-    (Guard::ProofIsSendTime, Seed(Persistent, 3, 69)),
-    (Guard::StaleReplyIsVoid, Seed(Persistent, 2, 14)),
+    (Guard::ProofIsSendTime, Seed(Persistent, 5, 156)),
+    (Guard::StaleReplyIsVoid, Seed(Spc2, 5, 8)),
     (Guard::SweepIsReadBack, Seed(Persistent, 3, 24)),
     (
         Guard::OtherHolderDeposes,
@@ -83,7 +83,7 @@ const WITNESSES: &[(Guard, Witness)] = &[
     (Guard::JoinFollowsACleanRound, Seed(Persistent, 3, 6)),
     (Guard::SelfStop, Seed(Persistent, 3, 1)),
     (Guard::FedToDefend, Seed(Spc2, 3, 2)),
-    (Guard::ReleaseIsProved, Seed(Persistent, 5, 348)),
+    (Guard::ReleaseIsProved, Seed(Persistent, 5, 89)),
     (Guard::RetakeNeedsResetAttention, Seed(Persistent, 3, 2)),
     (Guard::RetakeNeverAfterPreempt, Seed(Persistent, 3, 14)),
     (Guard::RetakeNeedsOwnEpoch, Seed(Persistent, 3, 22)),

@@ -48,32 +48,23 @@ fn must_have_lived(campaign: &Campaign) {
         "a fault each second: {counts:?}"
     );
     assert!(counts.acknowledged > seconds, "{counts:?}");
+    // As the driver tells it: hosts are paused, and their timers come late, all the time.
+    assert!(counts.stalls * 20 > seconds, "{counts:?}");
 }
 
-/// Worlds in which a property did not hold once; what mended it stands beside the seed.
-const MENDED: &[(u64, Option<Behaviour>, &str)] = &[
-    (
-        94_856_764_157_344,
-        None,
-        "a win that only the settle time barred was told without a look at APTPL",
-    ),
-    (
-        144_110_679_667_871,
-        Some(Behaviour::Tgt),
-        "an older RESERVE that took effect late was a win without a wait",
-    ),
-];
+/// Worlds in which a property did not hold, and what mended it. (Those of before are other worlds now: whatever changes what
+/// happens in a world does that. Their scripts stay.)
+const MENDED: &[(u64, &str)] = &[(
+    32_225_702_789_810,
+    "a settle time that was the only barrier did not begin anew when the disk had been open",
+)];
 
 #[test]
 #[expect(clippy::print_stdout, reason = "a failure must say which seed it was")]
 fn worlds_that_failed_once_hold() {
-    for (seed, behaviour, mended) in MENDED {
+    for (seed, mended) in MENDED {
         println!("seed {seed}: {mended}");
-        let asked = Asked {
-            behaviour: *behaviour,
-            ..of(Mode::Persistent)
-        };
-        must_hold(*seed, asked, 1);
+        must_hold(*seed, Asked::default(), 1);
     }
 }
 

@@ -85,6 +85,10 @@ impl World {
                 self.befell(FaultKind::StrangerReset, 0);
                 self.reset();
             }
+            Ambush::PowerLoss => {
+                self.befell(FaultKind::PowerLoss, 0);
+                self.lose_power();
+            }
             Ambush::Die => {
                 self.befell(FaultKind::Death, number);
                 self.kill(number);
@@ -92,10 +96,16 @@ impl World {
         }
     }
 
-    /// The next command of a node whose name contains this is an occasion.
-    pub(crate) fn ambush(&mut self, number: u8, verb: &'static str, what: Ambush) {
+    /// One after the other: the next command of a node whose name contains the text is an occasion. What was to happen
+    /// before is forgotten.
+    pub(crate) fn ambush(&mut self, number: u8, occasions: &[(&'static str, Ambush)]) {
         let index = self.at(number);
-        self.nodes[index].ambush = Some((verb, what));
+        self.nodes[index].ambushes = occasions.iter().copied().collect();
+    }
+
+    /// So much later, unless the world is healed by then.
+    pub(crate) fn later(&mut self, after: Duration, number: u8, what: Ambush) {
+        self.schedule(after, Step::Ambush { node: number, what });
     }
 
     /// The process is gone, at once. What it has sent is under way still.
@@ -117,73 +127,6 @@ impl World {
         }
         self.checkers.one_owner.dies(number);
         self.checkers.live_owner.trouble(now, number);
-    }
-
-    /// It does nothing from now on; its clock runs.
-    pub fn pause(&mut self, number: u8) {
-        let now = self.now;
-        let index = self.at(number);
-        self.nodes[index].paused = true;
-        self.nodes[index].pauses += 1;
-        self.checkers.live_owner.trouble(now, number);
-    }
-
-    /// For so long.
-    pub fn pause_for(&mut self, number: u8, span: Duration) {
-        self.pause(number);
-        let index = self.at(number);
-        let pause = self.nodes[index].pauses;
-        self.schedule(
-            span,
-            Step::Resume {
-                node: number,
-                pause,
-            },
-        );
-    }
-
-    /// For so long, and its clock stands still with it.
-    pub fn stand_still_for(&mut self, number: u8, span: Duration) {
-        let now = self.now;
-        let index = self.at(number);
-        let node = &mut self.nodes[index];
-        if node.clock.runs() {
-            // Else it stands since before.
-            node.stands_since = now;
-        }
-        node.clock.stop(now);
-        node.stood = true;
-        self.checkers.one_owner.clock_stops(number);
-        self.pause_for(number, span);
-    }
-
-    /// It goes on where it stood: what it had decided on is sent, its timers come, then what has arrived.
-    pub fn resume(&mut self, number: u8) {
-        let now = self.now;
-        let index = self.at(number);
-        let node = &mut self.nodes[index];
-        if !node.paused {
-            return;
-        }
-        node.paused = false;
-        node.resumed_at = node.clock.shows(now);
-        if !node.clock.runs() {
-            node.clock.go_on(now);
-            node.stood_until = Some(node.clock.shows(now));
-            // What was due is due that much later.
-            let deadline = node.machine.as_ref().and_then(Arbitration::next_deadline);
-            node.timer = deadline.map(|at| node.clock.when(at));
-        }
-        let arrived = std::mem::take(&mut node.inbox);
-        let unsent = std::mem::take(&mut node.unsent);
-        self.checkers.live_owner.trouble(now, number);
-        for held in unsent {
-            self.send_now(index, held);
-        }
-        self.give(index, Input::Tick);
-        for input in arrived {
-            self.give(index, input);
-        }
     }
 
     // --------------------------------------------------------------- the path
@@ -216,7 +159,7 @@ impl World {
             && shows.saturating_since(node.fed_at) < node.config.times.self_stop;
         self.give(index, Input::PathChanged { path, usable: up });
         let node = &self.nodes[index];
-        let reserves = node.out.iter().any(|(_, verb)| *verb == Verb::Spc2Reserve);
+        let reserves = node.out.iter().any(|out| out.verb == Verb::Spc2Reserve);
         if must_reserve && !reserves && !self.is_hostile() {
             let what = format!("n{number} has logged in again, and does not reserve first");
             self.checkers.hold(Property::Terms, Err(what));
@@ -501,34 +444,7 @@ impl World {
         self.schedule(span, Step::NotEating { node: number });
     }
 
-    // --------------------------------------------------------------- lateness
-
-    /// How late the next timer comes: within what is allowed, and now and then beyond.
-    pub(super) fn draw_lateness(&mut self, index: usize) {
-        let Some(late) = self.late_timers else {
-            return;
-        };
-        let node = &self.nodes[index];
-        let number = node.number;
-        let times = node.config.times;
-        if node.late > times.lateness {
-            self.checkers.live_owner.trouble(self.now, number);
-        }
-        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        let beyond = self.spared != Some(number) && self.rng.chance(late);
-        let span = if beyond {
-            self.checkers.live_owner.trouble(self.now, number);
-            let span = times.lateness
-                + times
-                    .challenge_wait
-                    .mul_f64(self.rng.below(1500) as f64 / 1000.0);
-            self.fault(FaultKind::LateTimer, || format!("n{number} by {span:?}"));
-            span
-        } else {
-            Duration::from_micros(self.rng.below(micros(times.lateness) * 9 / 10))
-        };
-        self.nodes[index].late = span;
-    }
+    // --------------------------------------------------------------- what is told
 
     /// Something befell a node, or the disk (node 0).
     pub fn befell(&mut self, kind: FaultKind, node: u8) {

@@ -4,9 +4,9 @@ use super::{Effect, Step, World};
 use crate::checkers::Property;
 use crate::disk::Nexus;
 use crate::faults::{Fault, FaultKind};
-use crate::node::{Belief, Unsent as Held};
+use crate::node::{Ambush, Belief, Unsent as Held};
 use quorum_core::Instant;
-use quorum_core::arbitration::{Arbitration, CommandId, Input, Mode, Output, PathId, Stage};
+use quorum_core::arbitration::{Arbitration, CommandId, Input, Mode, PathId, Stage};
 use scsi::reservation::{Answer, Exchange, Refusal, Uncertainty, Unsent, Verb};
 use std::time::Duration;
 
@@ -14,26 +14,6 @@ use std::time::Duration;
 const BUSY: u8 = 0x08;
 
 impl World {
-    /// The process of a node may stand still between deciding on commands and sending them.
-    pub(super) fn maybe_stall(&mut self, index: usize, outputs: &[Output]) {
-        let node = &self.nodes[index];
-        if self.chances.stall == 0 || self.spared == Some(node.number) {
-            return;
-        }
-        let sends = outputs
-            .iter()
-            .any(|output| matches!(output, Output::Perform { .. }));
-        if sends && self.rng.chance(self.chances.stall) {
-            let number = node.number;
-            let wait = node.config.times.challenge_wait;
-            let span = wait.mul_f64(self.rng.below(2500) as f64 / 1000.0);
-            self.fault(FaultKind::Stalled, || {
-                format!("n{number} for {span:?}, before it sends")
-            });
-            self.pause_for(number, span);
-        }
-    }
-
     pub(super) fn send(
         &mut self,
         index: usize,
@@ -78,7 +58,8 @@ impl World {
         let trip = node.round_trip;
         let incarnation = node.incarnation;
         let nexus = node.nexuses[usize::from(path.0)];
-        if let Some((_, what)) = node.ambush.take_if(|(name, _)| verb.name().contains(*name)) {
+        let springs = |(name, _): &mut (&str, Ambush)| verb.name().contains(*name);
+        if let Some((_, what)) = node.ambushes.pop_front_if(springs) {
             let within = u64::try_from(trip.as_micros()).unwrap_or(u64::MAX) * 2;
             let after = Duration::from_micros(self.rng.below(within));
             self.schedule(after, Step::Ambush { node: number, what });
@@ -277,8 +258,9 @@ impl World {
         }
     }
 
-    /// An owner whose clock stood still, and whose term is over, takes a disk again that an operator has cleared: it learns
-    /// from the epoch that it is another's only when it has reserved, and what it has under way lands meanwhile.
+    /// An owner whose clock stood still, and whose term is over, takes a disk again that an operator has cleared, or that
+    /// forgot everything without power: it learns from the epoch that it is another's only when it has reserved, and what it
+    /// has under way lands meanwhile. So it does where its RESERVE takes effect when it has stopped already.
     fn note_retake(&mut self, effect: &Effect, index: usize) {
         let node = &self.nodes[index];
         let term = node.term;
@@ -290,6 +272,11 @@ impl World {
             && self.checkers.deposed_writes.revived(term)
         {
             self.counts.revived += 1;
+        }
+        let node = &self.nodes[index];
+        let stopped = node.belief == Belief::Nothing && node.stood;
+        if stopped && effect.late && self.opened_by_operator {
+            self.reserved_late(effect.nexus);
         }
     }
 

@@ -6,6 +6,7 @@
 //! | `acts` | what is done to nodes and to the disk |
 //! | `beliefs` | what a node is told of its ownership, and believes until when |
 //! | `commands` | a command on its way to the disk and back |
+//! | `stalls` | a host that stands still, and what its machine is told of that |
 //! | `watch` | what nodes have seen, sent and said, for the checkers |
 //! | `writes` | a data write: decided, in the host, in the target, on the medium, acknowledged |
 //!
@@ -16,6 +17,7 @@
 mod acts;
 mod beliefs;
 mod commands;
+mod stalls;
 mod watch;
 mod writes;
 
@@ -193,6 +195,11 @@ enum Step {
     },
     NotEating {
         node: u8,
+    },
+    /// Its people try once more to park it.
+    Farewell {
+        node: u8,
+        incarnation: u32,
     },
 }
 
@@ -416,6 +423,12 @@ impl World {
                 // It is fed again a little later.
                 self.checkers.live_owner.trouble(self.now, node);
             }
+            Step::Farewell { node, incarnation } => {
+                let index = self.at(node);
+                if self.nodes[index].incarnation == incarnation {
+                    self.bid_farewell(index, false);
+                }
+            }
             Step::NotEating { node } => {
                 let index = self.at(node);
                 self.nodes[index].eats_attentions = false;
@@ -426,26 +439,29 @@ impl World {
     // -------------------------------------------------------------- machines
 
     fn tick(&mut self, index: usize) {
+        self.notice_lateness(index);
         // Consumed: the machine says anew when the next one is.
         self.nodes[index].timer = None;
         self.give(index, Input::Tick);
         self.draw_lateness(index);
     }
 
-    /// One change, one full drain.
+    /// Something comes to a node: kept while it is paused.
     fn give(&mut self, index: usize, input: Input) {
-        let now = self.now;
+        if !self.nodes[index].paused {
+            self.notice_lateness(index);
+        }
+        // What it was told of its lateness may have paused it.
         if self.nodes[index].paused {
             self.nodes[index].inbox.push_back(input);
-            return;
+        } else {
+            self.give_now(index, input);
         }
-        let node = &self.nodes[index];
-        let lateness = node.config.times.lateness;
-        if node.timer.is_some_and(|due| self.now > due + lateness) {
-            // Something else comes before a timer that is late already.
-            let number = node.number;
-            self.checkers.live_owner.trouble(self.now, number);
-        }
+    }
+
+    /// One change, one full drain.
+    fn give_now(&mut self, index: usize, input: Input) {
+        let now = self.now;
         self.watch_input(index, &input);
         let node = &mut self.nodes[index];
         let shows = node.clock.shows(now);

@@ -3,12 +3,13 @@
 use super::World;
 use crate::checkers::{Property, terms};
 use crate::disk::Nexus;
-use crate::node::Belief;
+use crate::node::{Belief, Out};
 use quorum_core::Instant;
 use quorum_core::arbitration::{
     Arbitration, BarrierKind, CommandId, Event, Input, Mode, Output, Stage, Stopped,
 };
 use scsi::reservation::{Answer, AttentionKind, Exchange, Key, Reply, Verb};
+use std::time::Duration;
 
 impl World {
     /// Before a machine hears of it.
@@ -32,10 +33,10 @@ impl World {
     fn watch_answer(&mut self, index: usize, id: CommandId, sent_at: Instant, exchange: &Exchange) {
         let shows = self.nodes[index].clock.shows(self.now);
         let node = &mut self.nodes[index];
-        let Some(place) = node.out.iter().position(|(out, _)| *out == id) else {
+        let Some(place) = node.out.iter().position(|out| out.id == id) else {
             return;
         };
-        let (_, verb) = node.out.swap_remove(place);
+        let verb = node.out.swap_remove(place).verb;
         node.seen
             .answered(&node.config, shows, sent_at, &verb, exchange);
         let wins = node.machine.as_ref().map(Arbitration::stage) == Some(Stage::Winning);
@@ -74,7 +75,9 @@ impl World {
         self.hold_of(index, Property::Takes, found);
         for output in outputs {
             match output {
-                Output::Perform { id, verb, .. } => self.watch_command(index, to, *id, verb),
+                Output::Perform {
+                    id, verb, bound, ..
+                } => self.watch_command(index, to, *id, verb, *bound),
                 Output::Event(event) => self.watch_event(index, event),
                 Output::ProvedUntil(until) => self.nodes[index].told_until = *until,
                 _ => {}
@@ -131,10 +134,21 @@ impl World {
             && !self.queue.iter().any(of_this_node)
     }
 
-    fn watch_command(&mut self, index: usize, to: Stage, id: CommandId, verb: &Verb) {
+    fn watch_command(
+        &mut self,
+        index: usize,
+        to: Stage,
+        id: CommandId,
+        verb: &Verb,
+        bound: Duration,
+    ) {
         let shows = self.nodes[index].clock.shows(self.now);
         let node = &mut self.nodes[index];
-        node.out.push((id, verb.clone()));
+        node.out.push(Out {
+            id,
+            verb: verb.clone(),
+            given_up_at: shows + bound,
+        });
         let config = &node.config;
         let (property, found) = match (to, verb) {
             (Stage::Taking, Verb::Preempt { key, victim, .. }) => (

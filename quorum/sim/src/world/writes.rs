@@ -65,15 +65,11 @@ pub(super) type Ending = Landed;
 impl World {
     /// A node that believes it owns the disk, and may believe it still, writes.
     pub(super) fn write(&mut self, index: usize) {
-        let now = self.now;
-        let node = &mut self.nodes[index];
-        node.next_write = now + self.rhythm.write;
-        // Nothing is written while an owner takes its disk again after a power loss.
-        let stage = node.machine.as_ref().map(Arbitration::stage);
-        let owns = matches!(stage, Some(Stage::Held | Stage::Owner));
-        if !owns || node.clock.shows(now) >= node.proved_until {
+        self.nodes[index].next_write = self.now + self.rhythm.write;
+        if !self.may_write(index) {
             return;
         }
+        let node = &mut self.nodes[index];
         let content = match node.key {
             Some(key) if node.must_claim => Content::Claim(key),
             Some(_) | None => Content::Record,
@@ -84,6 +80,14 @@ impl World {
             return;
         }
         self.write_out(index, content);
+    }
+
+    /// Nothing is written while an owner takes its disk again after a power loss, nor when its proof has run out.
+    fn may_write(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        let stage = node.machine.as_ref().map(Arbitration::stage);
+        let owns = matches!(stage, Some(Stage::Held | Stage::Owner));
+        owns && node.clock.shows(self.now) < node.proved_until
     }
 
     // --------------------------------------------------------------- the log
@@ -494,12 +498,20 @@ impl World {
 
     /// Goes on with a farewell when nothing is under way any more. `marked`: the mark has been written, whatever
     /// came of it.
-    fn bid_farewell(&mut self, index: usize, marked: bool) {
+    pub(super) fn bid_farewell(&mut self, index: usize, marked: bool) {
         let node = &self.nodes[index];
         let Some(farewell) = node.farewell.filter(|_| node.writes_out == 0) else {
             return;
         };
         if node.belief == Belief::Nothing {
+            return;
+        }
+        let writes_a_mark = farewell == Farewell::Park && node.config.policy.has_log && !marked;
+        if writes_a_mark && (node.paused || !self.may_write(index)) {
+            // The mark is a write as any other: the people try again.
+            let (node, incarnation) = (node.number, node.incarnation);
+            let after = self.rhythm.write;
+            self.schedule(after, Step::Farewell { node, incarnation });
             return;
         }
         // All that it started has ended before the mark is sent, or the disk is given back.
