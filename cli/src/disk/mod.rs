@@ -6,6 +6,7 @@
 //! | [`own`] | which registrations are this host's |
 //! | [`turn`] | whose turn it is to be this host's one iSCSI nexus for changes |
 //! | [`condition`], [`diff`], [`view`] | what a disk looks like, what changed, in JSON and in words |
+//! | [`recorded`] | what a log on the disk says |
 //! | [`guard`], [`plan`], [`change`] | what is never done, what takes consent, and how a change is made |
 //! | the rest | one file, or folder, for each verb |
 
@@ -21,6 +22,7 @@ pub(crate) mod opening;
 pub(crate) mod own;
 pub(crate) mod plan;
 pub(crate) mod pr;
+mod recorded;
 mod reset;
 mod scsi2;
 pub(crate) mod session;

@@ -3,6 +3,7 @@
 
 use super::condition::Condition;
 use super::own::Own;
+use super::recorded::Recorded;
 use super::session::{About, DiskArg, Session};
 use super::{capabilities, pr, view};
 use crate::Context;
@@ -53,7 +54,12 @@ impl Args {
             admission: Some(admission),
             met,
         };
-        let report = Show::new(&session, capabilities, condition);
+        let recorded = match &failure {
+            None => Recorded::look(&mut session),
+            // Each read of a disk that does not answer would wait for its bound.
+            Some(why) => Recorded::Unknown(why.message.clone()),
+        };
+        let report = Show::new(&session, capabilities, condition, recorded);
         match failure {
             None => {
                 context.output.report(&report)?;
@@ -89,6 +95,7 @@ struct Show {
     remarks: Vec<String>,
     capabilities: Option<Capabilities>,
     condition: Condition,
+    recorded: Recorded,
     /// What a PREEMPT of each key that is not this host's would do.
     preempts: Vec<(Key, Vec<String>)>,
     /// PREEMPT AND ABORT; else PREEMPT.
@@ -96,7 +103,12 @@ struct Show {
 }
 
 impl Show {
-    fn new(session: &Session, capabilities: Option<Capabilities>, condition: Condition) -> Self {
+    fn new(
+        session: &Session,
+        capabilities: Option<Capabilities>,
+        condition: Condition,
+        recorded: Recorded,
+    ) -> Self {
         let paths = session.disk.paths.iter().map(|path| PathLine {
             name: path.name.clone(),
             way: path.way.name(),
@@ -112,6 +124,7 @@ impl Show {
             preempts: preempts(&condition, abort),
             abort,
             condition,
+            recorded,
         }
     }
 }
@@ -165,6 +178,8 @@ impl Report for Show {
             "remarks": self.remarks,
             "capabilities": self.capabilities.as_ref().map(capabilities::json),
             "state": self.condition.json(),
+            "log": self.recorded.json(),
+            "log_unknown": self.recorded.unknown(),
             "preempts": preempts,
             "attentions": view::met_json(&self.condition.met),
         })
@@ -195,6 +210,7 @@ impl Report for Show {
         }
         view::met_text(page, &self.condition.met)?;
         self.condition.text(page)?;
+        self.recorded.text(page)?;
         let verb = if self.abort {
             "PREEMPT AND ABORT"
         } else {

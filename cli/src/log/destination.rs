@@ -332,7 +332,7 @@ fn log_in(storage: &impl Storage) -> Option<String> {
     ))
 }
 
-pub(super) fn cluster(name: &str) -> String {
+pub(crate) fn cluster(name: &str) -> String {
     if name.is_empty() {
         String::new()
     } else {

@@ -7,6 +7,7 @@
 //! | [`destination`] | a place that is about to be written over: what is there, who uses it, and the consent |
 //! | [`failure`] | what can go wrong with a log, as a message, a next step and an exit code |
 //! | [`view`] | an inspection in JSON and in words |
+//! | [`times`] | the times in force |
 //! | [`progress`] | a bar for whoever watches |
 //! | the rest | one file for each verb |
 //!
@@ -15,16 +16,17 @@
 
 mod checkpoint;
 mod create;
-mod destination;
+pub(crate) mod destination;
 mod dump;
 mod failure;
 mod place;
 mod progress;
 mod salvage;
 mod show;
+pub(crate) mod times;
 mod unit;
 mod verify;
-mod view;
+pub(crate) mod view;
 
 use crate::Context;
 use crate::exit::{Exit, Failure};

@@ -1,14 +1,11 @@
 //! An inspection in JSON and in words: what `show` and `verify` share.
 
-use super::place;
-use crate::arbitrate::record::ms;
+use super::{place, times};
 use crate::output::{BAD, FAINT, GOOD, STRONG, WARN};
 use qlog::inspect::{
     Content, CopyState, Description, Health, Inspection, Role, Segment, Shadow, SuperblockCopy,
 };
 use qlog::{Format, Lsn, OpenError, Owner};
-use quorum_core::arbitration::Mode;
-use quorum_core::times::{Profile, Times};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -104,11 +101,11 @@ pub(super) fn health_words(health: &Health) -> String {
     }
 }
 
-pub(super) fn owner_json(owner: Owner) -> Value {
+pub(crate) fn owner_json(owner: Owner) -> Value {
     json!({ "node": owner.node, "key": format!("{:#x}", owner.key) })
 }
 
-pub(super) fn owner_words(owner: Owner) -> String {
+pub(crate) fn owner_words(owner: Owner) -> String {
     format!("node {} (key {:#x})", owner.node, owner.key)
 }
 
@@ -191,7 +188,7 @@ pub(super) fn log_json(log: &Description) -> Value {
         "id": log.id.to_string(),
         "cluster": log.cluster.name,
         "times_bytes": log.cluster.times.len(),
-        "times": Times::from_bytes(&log.cluster.times).map(|times| times_json(&times)),
+        "times": times::json(&log.cluster),
         "format": format_json(&log.format),
         "superblock": log.superblock.to_string(),
         "epoch": log.epoch.to_string(),
@@ -271,57 +268,6 @@ fn segment_json(segment: &Segment) -> Value {
     })
 }
 
-/// The profile that has these times in one of the modes, and that mode.
-fn profile_of(times: &Times) -> Option<(Profile, Mode)> {
-    let modes = [Mode::Persistent, Mode::Spc2];
-    let all = Profile::ALL
-        .into_iter()
-        .flat_map(|profile| modes.map(|mode| (profile, mode)));
-    all.into_iter()
-        .find(|(profile, mode)| profile.times(*mode) == *times)
-}
-
-/// As `--mode` has it.
-const fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Persistent => "pr",
-        Mode::Spc2 => "scsi2",
-    }
-}
-
-fn times_json(times: &Times) -> Value {
-    json!({
-        "profile": profile_of(times).map(|(profile, _)| profile.name()),
-        "mode": profile_of(times).map(|(_, mode)| mode_name(mode)),
-        "defend_interval_ms": ms(times.defend_interval),
-        "challenge_wait_ms": ms(times.challenge_wait),
-        "self_stop_ms": ms(times.self_stop),
-        "settle_ms": ms(times.settle),
-        "stop_time_ms": ms(times.stop_time),
-    })
-}
-
-/// What the cluster goes by, where the log says it.
-fn times_line(log: &Description) -> Option<String> {
-    if log.cluster.times.is_empty() {
-        return None;
-    }
-    let Some(times) = Times::from_bytes(&log.cluster.times) else {
-        return Some("of another version of qctl".to_owned());
-    };
-    let name = profile_of(&times).map_or_else(
-        || "solved for a takeover".to_owned(),
-        |(profile, mode)| format!("profile {} of mode {}", profile.name(), mode_name(mode)),
-    );
-    Some(format!(
-        "{name}: defence every {} ms, challenge wait {} ms, self-stop after {} ms, settle {} ms",
-        ms(times.defend_interval),
-        ms(times.challenge_wait),
-        ms(times.self_stop),
-        ms(times.settle)
-    ))
-}
-
 pub(super) fn log_text(page: &mut dyn Write, log: &Description) -> io::Result<()> {
     writeln!(
         page,
@@ -331,7 +277,7 @@ pub(super) fn log_text(page: &mut dyn Write, log: &Description) -> io::Result<()
     )?;
     format_text(page, &log.format)?;
     writeln!(page, "owner       {}", owner_line(log))?;
-    if let Some(times) = times_line(log) {
+    if let Some(times) = times::words(&log.cluster) {
         writeln!(page, "times       {times}")?;
     }
     let end = log.next.map_or_else(

@@ -232,6 +232,7 @@ fn an_spc2_reservation_shuts_the_others_out_until_it_is_released() {
     note        emulated, behaviour standard: what holds here holds between the processes of this host
     SPC-2       another nexus has the SPC-2 reservation; whose cannot be known from outside
     persistent  cannot be read: READ STATE: reservation conflict
+    log         not known: READ: RESERVATION CONFLICT
     [0]
     "#);
     assert_snapshot!(world.run("disk release emu:q?nexus=a"), @r#"

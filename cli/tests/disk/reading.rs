@@ -82,6 +82,36 @@ fn show_explains_who_is_registered_who_holds_and_what_a_preempt_would_do() {
 }
 
 #[test]
+fn show_tells_whose_log_is_on_the_disk_and_the_times_in_force() {
+    let world = World::after(&["log create emu:q?nexus=a --cluster alpha --profile fast"]);
+    let page = world.run("disk show emu:q?nexus=b");
+    let of_log: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("log ") || line.starts_with("times "))
+        .map(|line| {
+            line.rsplit_once(" of cluster")
+                .map_or(line, |(_id, rest)| rest)
+        })
+        .collect();
+    assert_eq!(
+        of_log,
+        [
+            " \"alpha\"; nobody has claimed it yet",
+            "times       profile fast of mode pr: defence every 100 ms, challenge wait 250 ms, self-stop after 245 ms, \
+             settle 50 ms",
+        ]
+    );
+    let (document, code) = world.document("disk show emu:q?nexus=b");
+    assert_eq!((code, &document["log"]["cluster"]), (0, &"alpha".into()));
+    assert_eq!(document["log"]["times"]["profile"], "fast");
+    assert_eq!(document["log"]["times"]["defend_interval_ms"], 100.0);
+    // The same that `log show` says, which reads all of it.
+    let (whole, _) = world.document("log show emu:q?nexus=b");
+    assert_eq!(document["log"]["times"], whole["log"]["times"]);
+    assert_eq!(document["log"]["id"], whole["log"]["id"]);
+}
+
+#[test]
 fn show_tells_it_to_programs() {
     assert_snapshot!(two_registrants().json("disk show emu:q?nexus=b"), @r#"
     {
@@ -166,6 +196,8 @@ fn show_tells_it_to_programs() {
         ],
         "spc2": "admitted"
       },
+      "log": null,
+      "log_unknown": null,
       "preempts": [
         {
           "victim": "0xa",
