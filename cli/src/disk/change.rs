@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::interrupt::Interrupts;
 use crate::output::{GOOD, Report, STRONG, WARN};
 use crate::words;
-use scsi::reservation::Verb;
+use scsi::reservation::{Support, Verb};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
@@ -108,7 +108,8 @@ pub(crate) fn carry_out(
     }
     let mut after = read_back(session, change);
     met.append(&mut after.met);
-    let failure = judge(change, &commands, failure, &after, session.name());
+    let failure = judge(change, &commands, failure, &after, session.name())
+        .or_else(|| forgets_aptpl(session, change));
     let outcome = failure
         .as_ref()
         .map_or(Outcome::Done, |failure| failure.outcome);
@@ -169,6 +170,44 @@ fn judge(
         failure.outcome = Outcome::Done;
         failure.next = format!("qctl disk pr audit {disk}   (what is registered on which path)");
     }
+    Some(failure)
+}
+
+/// What was asked to survive a power loss does not, although GOOD was answered.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the other verbs carry no APTPL"
+)]
+fn forgets_aptpl(session: &mut Session, change: &Change) -> Option<Failure> {
+    let asks = |verb: &Verb| match verb {
+        Verb::Register { new, options, .. } | Verb::RegisterIgnoringExisting { new, options } => {
+            new.is_some() && options.aptpl
+        }
+        Verb::Move { aptpl, .. } => *aptpl,
+        _ => false,
+    };
+    if !change.steps.iter().any(|step| asks(&step.verb)) {
+        return None;
+    }
+    let why = match session.capabilities() {
+        Ok((can, _)) if can.aptpl_active == Support::No => {
+            "APTPL is not active (PTPL_A is 0): a power loss of the target opens the disk"
+                .to_owned()
+        }
+        Ok(_) => return None,
+        // A disk may register and not report capabilities.
+        Err(why) if matches!(why.exit, Exit::Unsupported | Exit::IllegalRequest) => return None,
+        Err(why) => format!(
+            "whether APTPL is active cannot be read back: {}",
+            why.message
+        ),
+    };
+    let disk = session.name();
+    let mut failure = reads_otherwise(&why, disk);
+    failure.next = format!(
+        "qctl disk pr capabilities {disk}   (if nobody else has registered without APTPL, this target does not keep it: no \
+         quorum disk)"
+    );
     Some(failure)
 }
 

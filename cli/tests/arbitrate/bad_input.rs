@@ -132,6 +132,26 @@ fn a_target_that_says_good_and_does_nothing_gives_no_win() {
 }
 
 #[test]
+fn a_target_that_says_good_to_aptpl_and_does_not_keep_it_gives_no_win() {
+    in_time(|| {
+        let world = World::new();
+        // PTPL_A of REPORT CAPABILITIES reads 0, whatever REGISTER was answered.
+        let lies = "--fault=opcode 5e/02: clear 3/01";
+        let mut refused = world.start(1, &["--mode=pr", lies], &["true"]);
+        let (code, said) = refused.end();
+        assert_eq!(code, Some(9), "{said}");
+        assert!(!said.contains("\"held\""), "{said}");
+        assert!(said.contains("power loss"), "{said}");
+        assert!(said.contains("--accept-no-aptpl"), "{said}");
+        assert_eq!(world.registrations(), 0);
+        // On the operator's word, who knows what it weakens.
+        let mut accepted = world.start(1, &["--mode=pr", "--accept-no-aptpl", lies], &["true"]);
+        accepted.until("held");
+        assert_eq!(accepted.end().0, Some(0));
+    });
+}
+
+#[test]
 fn a_disk_slower_than_the_times_allow_for_is_told() {
     let world = World::new();
     let mut qctl = world.start(1, &["--mode=pr", "--fault=any: delay 65ms"], &[]);

@@ -147,6 +147,23 @@ fn a_unit_without_aptpl_is_unfit() {
 }
 
 #[test]
+fn a_disk_that_says_good_to_aptpl_and_does_not_keep_it_is_unfit() {
+    let world = World::new();
+    let mut command = world.qctl("--json --fault");
+    command.arg("opcode 5e/02: clear 3/01");
+    command.args(["disk", "check", "emu:q?nexus=a", "--destructive"]);
+    command.args(["--second", "emu:q?nexus=b"]);
+    let output = command.output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let points = points(&document);
+    assert!(
+        points.contains("failed      aptpl-active  PTPL_A reads 0"),
+        "{points}"
+    );
+    assert_verdict(&document, output.status.code().unwrap(), "unfit");
+}
+
+#[test]
 fn a_disk_that_lets_strangers_write_is_unfit() {
     let world = World::new();
     let mut command = world.qctl("--json --fault");

@@ -3,6 +3,7 @@
 use crate::shown::Shown as _;
 use crate::world::World;
 use insta::assert_snapshot;
+use serde_json::Value;
 
 #[test]
 fn register_reads_back_and_says_what_changed() {
@@ -106,7 +107,7 @@ fn registering_the_same_key_again_sends_nothing() {
     let (document, code) = world.document("disk pr register emu:q?nexus=a --key 0xa");
     assert_eq!(code, 0);
     assert_eq!(document["commands"], serde_json::json!([]));
-    assert_eq!(document["audit"], serde_json::Value::Null);
+    assert_eq!(document["audit"], Value::Null);
 }
 
 #[test]
@@ -219,6 +220,29 @@ fn an_option_that_the_disk_does_not_have_is_refused_before_anything_is_sent() {
     [9]
     "#);
     assert_eq!(world.code("disk pr holder emu:q?nexus=a"), 36);
+}
+
+#[test]
+fn a_target_that_says_good_to_aptpl_and_does_not_keep_it_is_told() {
+    let world = World::new();
+    let mut command = world.qctl("--json --fault");
+    // PTPL_A of REPORT CAPABILITIES reads 0, whatever REGISTER was answered.
+    command.args(["opcode 5e/02: clear 3/01", "disk", "pr", "register"]);
+    command.args(["emu:q?nexus=a", "--key", "0xa", "--aptpl"]);
+    let output = command.output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(112), "{document:#}");
+    assert_eq!(document["error"]["outcome"], "unknown");
+    assert_eq!(
+        document["error"]["message"],
+        "the disk answered GOOD, but APTPL is not active (PTPL_A is 0): a power loss of the target opens the disk"
+    );
+    let next = document["error"]["next"].as_str().unwrap();
+    assert!(next.contains("this target does not keep it"), "{next}");
+    // Registered it is, and that is in the document.
+    assert_eq!(document["commands"][0]["performed"], true, "{document:#}");
+    let same = world.code("disk pr register emu:q?nexus=a --key 0xb --replace --aptpl");
+    assert_eq!(same, 0, "the same of a target that keeps its word");
 }
 
 #[test]

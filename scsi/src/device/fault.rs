@@ -164,6 +164,18 @@ impl<D: Device> Device for Fault<D> {
                 completion.transferred = completion.transferred.min(bytes);
                 Ok(completion)
             }
+            Action::Clear { byte, mask } => match data {
+                Data::In(buffer) => {
+                    let completion = self.device.execute(cdb, Data::In(&mut *buffer), bound)?;
+                    if byte < completion.transferred
+                        && let Some(there) = buffer.get_mut(byte)
+                    {
+                        *there &= !mask;
+                    }
+                    Ok(completion)
+                }
+                Data::None | Data::Out(_) => self.device.execute(cdb, data, bound),
+            },
             Action::Reset(scope) => {
                 if let Err(ResetError::Device(error)) = self.device.reset(scope, false, bound) {
                     return Err(error);
@@ -219,9 +231,11 @@ impl<D: Device> Device for Fault<D> {
                 self.device.reset(other, false, bound)?;
                 self.device.reset(scope, escalate, bound)
             }
-            Action::Sense { .. } | Action::Status(_) | Action::Conflict | Action::Truncate(_) => {
-                Err(ResetError::Failed(format!("injected: {action}")))
-            }
+            Action::Sense { .. }
+            | Action::Status(_)
+            | Action::Conflict
+            | Action::Truncate(_)
+            | Action::Clear { .. } => Err(ResetError::Failed(format!("injected: {action}"))),
             Action::NexusLoss | Action::PowerCycle => {
                 unreachable!("a schedule with these is refused at the start")
             }

@@ -28,6 +28,7 @@
 //!          | "conflict"                  not performed; RESERVATION CONFLICT
 //!          | "lie"                       not performed; GOOD, and zeros where data were asked for
 //!          | "truncate" N                performed; only the first N bytes of its data arrive
+//!          | "clear" N/XX                performed; of byte N of its data these bits arrive as 0 (hex)
 //!          | "reset" lun|target|bus|host the reset happens, then the command is performed
 //!          | "nexus-loss"                the nexus is lost and comes back, then the command is performed
 //!          | "power-cycle"               the device loses power and comes back, then the command is performed
@@ -115,6 +116,13 @@ pub enum Action {
     Lie,
     /// Performed; only so many bytes of its data arrive.
     Truncate(usize),
+    /// Performed; of one byte of its data these bits arrive as zeros.
+    Clear {
+        /// Which byte, from 0.
+        byte: usize,
+        /// Which of its bits.
+        mask: u8,
+    },
     /// This reset happens, then the command is performed.
     Reset(ResetScope),
     /// The nexus is lost and comes back, then the command is performed.
@@ -218,6 +226,7 @@ impl fmt::Display for Action {
             Self::Conflict => f.write_str("conflict"),
             Self::Lie => f.write_str("lie"),
             Self::Truncate(bytes) => write!(f, "truncate {bytes}"),
+            Self::Clear { byte, mask } => write!(f, "clear {byte}/{mask:02x}"),
             Self::Reset(scope) => write!(f, "reset {}", scope_word(*scope)),
             Self::NexusLoss => f.write_str("nexus-loss"),
             Self::PowerCycle => f.write_str("power-cycle"),

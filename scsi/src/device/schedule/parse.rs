@@ -231,7 +231,7 @@ fn names() -> String {
 
 /// What an action may be, for messages.
 const ACTIONS: &str = "drop, transport, timeout-without-effect, timeout-with-effect, late-effect, delay, hang, \
-    sense, status, conflict, lie, truncate, reset, nexus-loss, power-cycle";
+    sense, status, conflict, lie, truncate, clear, reset, nexus-loss, power-cycle";
 
 fn action(words: &mut Words<'_>) -> Result<Action, ScheduleError> {
     let word = words.take("what shall happen")?;
@@ -248,6 +248,7 @@ fn action(words: &mut Words<'_>) -> Result<Action, ScheduleError> {
         "conflict" => Action::Conflict,
         "lie" => Action::Lie,
         "truncate" => truncate(words)?,
+        "clear" => clear(words)?,
         "reset" => Action::Reset(scope(words)?),
         "nexus-loss" => Action::NexusLoss,
         "power-cycle" => Action::PowerCycle,
@@ -282,6 +283,19 @@ fn truncate(words: &mut Words<'_>) -> Result<Action, ScheduleError> {
     usize::try_from(bytes)
         .map(Action::Truncate)
         .map_err(|_| words.error_before("that is more than any data"))
+}
+
+fn clear(words: &mut Words<'_>) -> Result<Action, ScheduleError> {
+    let byte = words.number()?;
+    let byte =
+        usize::try_from(byte).map_err(|_| words.error_before("that is more than any data"))?;
+    if !words.skip("/") {
+        return Err(words.error("expected `/`: a byte and its bits, as 3/01"));
+    }
+    Ok(Action::Clear {
+        byte,
+        mask: words.hex()?,
+    })
 }
 
 fn scope(words: &mut Words<'_>) -> Result<ResetScope, ScheduleError> {

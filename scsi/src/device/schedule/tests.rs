@@ -156,6 +156,7 @@ fn actions() -> impl Strategy<Value = Action> {
         }),
         any::<u8>().prop_map(Action::Status),
         (0..100_000_usize).prop_map(Action::Truncate),
+        (0..100_000_usize, any::<u8>()).prop_map(|(byte, mask)| Action::Clear { byte, mask }),
     ]
 }
 

@@ -344,6 +344,7 @@ impl Session {
                 | Action::TimeoutWithEffect
                 | Action::Delay(_)
                 | Action::Truncate(_)
+                | Action::Clear { .. }
                 | Action::Reset(_)
                 | Action::NexusLoss
                 | Action::PowerCycle
@@ -420,6 +421,12 @@ impl Session {
             }),
             Action::Truncate(bytes) => perform(context).map(|mut outcome| {
                 outcome.data_in.truncate(bytes);
+                outcome
+            }),
+            Action::Clear { byte, mask } => perform(context).map(|mut outcome| {
+                if let Some(there) = outcome.data_in.get_mut(byte) {
+                    *there &= !mask;
+                }
                 outcome
             }),
             Action::Reset(scope) => {

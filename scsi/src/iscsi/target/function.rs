@@ -135,6 +135,7 @@ impl Session {
             | Action::Status(_)
             | Action::Conflict
             | Action::Truncate(_)
+            | Action::Clear { .. }
             | Action::NexusLoss
             | Action::PowerCycle => {
                 self.answer_function(pdu, TaskAnswer::REJECTED, context);
