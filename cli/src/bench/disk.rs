@@ -157,9 +157,9 @@ fn commands(block: u32) -> Vec<(&'static str, Command, usize)> {
         vpd: None,
         allocation_length: 96,
     };
-    let read = Command::Read {
+    let read = |access| Command::Read {
         range: BlockRange::new(0, 1),
-        access: Access::FUA,
+        access,
     };
     vec![
         ("TEST UNIT READY", Command::TestUnitReady, 0),
@@ -175,7 +175,9 @@ fn commands(block: u32) -> Vec<(&'static str, Command, usize)> {
             pr_in(PrInAction::ReadFullStatus),
             answer,
         ),
-        ("READ of one block, FUA", read, block as usize),
+        ("READ of one block", read(Access::default()), block as usize),
+        // LIO refuses it unless it is told otherwise.
+        ("READ of one block, FUA", read(Access::FUA), block as usize),
     ]
 }
 
