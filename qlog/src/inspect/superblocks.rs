@@ -6,7 +6,7 @@ use crate::error::OpenError;
 use crate::guards::Guards;
 use crate::ids::{Epoch, LogId};
 use crate::layout::{BANKS, COPIES, SLOTS, SUPERBLOCK_BYTES};
-use crate::recover::roots::{self, Place};
+use crate::recover::roots::{self, Newest, Place};
 use crate::storage::Storage;
 use crate::superblock::{Found, Superblock};
 
@@ -235,11 +235,14 @@ fn find<S: Storage>(storage: &S) -> (Vec<Place>, Option<Superblock>, bool) {
 /// The newest as opening has it; where that refuses, the newest of those that can be read, whatever else there is, of the
 /// log that is here, if that can be told. And whether two owners contend for it.
 fn newest_of<S: Storage>(storage: &S, places: &[Place]) -> Option<(Superblock, bool)> {
-    let chosen = roots::choose(places).and_then(|newest| {
-        newest
-            .map(|it| it.decide(storage, Guards::ALL_ON))
-            .transpose()
-    });
+    // In a region that was cut off nothing can be looked up.
+    let decided = |newest: Newest| {
+        if storage.region_bytes() < newest.superblock.format.region_bytes {
+            return Ok(newest.superblock);
+        }
+        newest.decide(storage, Guards::ALL_ON)
+    };
+    let chosen = roots::choose(places).and_then(|newest| newest.map(decided).transpose());
     let is_disputed = match chosen {
         Ok(newest) => return newest.map(|it| (it, false)),
         Err(error) => matches!(error, OpenError::TwoOwners { .. }),

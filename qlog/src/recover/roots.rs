@@ -173,18 +173,19 @@ impl Newest {
         };
         let one = self.superblock;
         let epoch = one.epoch;
-        let comparable = one.format == other.format;
+        if one.format != other.format {
+            return Err(OpenError::TwoOwners { epoch });
+        }
         match (
             was_used(storage, &one, guards),
             was_used(storage, &other, guards),
         ) {
             (true, true) => Err(OpenError::TwoOwners { epoch }),
-            (false, true) if comparable => Ok(other),
-            (true, false) if comparable => Ok(one),
+            (false, true) => Ok(other),
+            (true, false) => Ok(one),
             // Nothing came of either: any, but always the same.
-            (false, false) if comparable && one.incarnation < other.incarnation => Ok(other),
-            (false, false) if comparable => Ok(one),
-            _ => Err(OpenError::TwoOwners { epoch }),
+            (false, false) if one.incarnation < other.incarnation => Ok(other),
+            (false, false) => Ok(one),
         }
     }
 }
