@@ -122,7 +122,14 @@ impl Args {
             // The last owner has parked: the disk is held still.
             Field::new(&mut contest, &site, &without_log).leave_it_free()?;
         }
-        outcome.peers = peer::figures(&self.contended.peer, &outcome.series, &contest, context)?;
+        outcome.peers = peer::figures(
+            &self.contended.peer,
+            &outcome.series,
+            &contest,
+            &site,
+            self.contended.no_abort,
+            context,
+        )?;
         outcome.series.push(bench.witness.series());
         outcome.checks = [bench.undisturbed, bench.stood_down, bench.apart]
             .into_iter()

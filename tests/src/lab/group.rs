@@ -8,6 +8,7 @@
 //! only all                            left out of the core set
 //! modules sd_mod sg tcm_loop          loaded first, with what they depend on; `name(parameters)` where needed
 //! node a sd=/dev/sda id=naa.60..1     a nexus: its nodes by name, and what tells it in READ FULL STATUS
+//! fence_scsi                          that agent is in the guest too, and the Python that runs it
 //! served                              beside each guest a target of ours runs on the host (`guest::served`); such
 //!                                     a guest is booted for each case
 //! drive iqn.2026-01.lab:q1            QEMU's own iSCSI driver logs in to that target: the guest's next disk
@@ -39,6 +40,8 @@ pub(crate) struct Group {
     pub(crate) nodes: BTreeMap<String, Node>,
     /// A target of ours on the host is part of it.
     pub(crate) served: bool,
+    /// fence_scsi is in its guest.
+    pub(crate) fence_scsi: bool,
     /// The names of QEMU's own initiators, one for each disk.
     pub(crate) drives: Vec<String>,
     /// Mebibytes of a disk of the case's own (/dev/vda) that outlives its machine; 0 for none.
@@ -62,6 +65,15 @@ impl Group {
         Ok(groups)
     }
 
+    /// The name of its guest's archive: one for all groups of a kernel, but for what only some need.
+    pub(crate) fn image(&self) -> String {
+        if self.fence_scsi {
+            format!("{}-fence_scsi", self.kernel)
+        } else {
+            self.kernel.clone()
+        }
+    }
+
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self> {
         let mut group = Self {
             name: name.to_owned(),
@@ -72,6 +84,7 @@ impl Group {
             modules: Vec::new(),
             nodes: BTreeMap::new(),
             served: false,
+            fence_scsi: false,
             drives: Vec::new(),
             disk_mib: 0,
             setup: String::new(),
@@ -121,6 +134,7 @@ impl Group {
                 self.only_all = true;
             }
             Some("served") => self.served = true,
+            Some("fence_scsi") => self.fence_scsi = true,
             Some("drive") => {
                 let name = words.next().context("whose name?")?;
                 self.drives.push(name.to_owned());

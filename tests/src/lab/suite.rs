@@ -161,7 +161,7 @@ impl Suite {
         Ok(run)
     }
 
-    /// Kernels and archives: a machine for each kernel, or why there is none.
+    /// Kernels and archives: a machine for each archive, or why there is none of a kernel.
     #[expect(clippy::type_complexity, reason = "two maps by the kernel's name")]
     fn prepare(
         &self,
@@ -180,8 +180,10 @@ impl Suite {
         }
         let mut machines = BTreeMap::new();
         let mut skipped = BTreeMap::new();
-        let kernels: BTreeSet<&str> = groups.iter().map(|group| group.kernel.as_str()).collect();
-        for name in kernels {
+        let images: BTreeMap<String, &Group> =
+            groups.iter().map(|group| (group.image(), *group)).collect();
+        for (image, of) in images {
+            let name = of.kernel.as_str();
             let tools = Tools::get(paths)?;
             let kernel = match Kernel::get(paths, &tools, name) {
                 Ok(kernel) => kernel,
@@ -203,9 +205,10 @@ impl Suite {
                 .filter(|group| group.kernel == name)
                 .flat_map(|group| group.modules.iter().map(|(module, _)| module.clone()))
                 .collect();
-            let archive = paths.run().join(format!("{name}.cpio"));
-            image::build(&kernel, &tools, &modules, &programs, &archive)?;
-            machines.insert(name.to_owned(), (kernel, tools, archive));
+            let archive = paths.run().join(format!("{image}.cpio"));
+            let more = of.fence_scsi;
+            image::build(paths, more, &kernel, &tools, &modules, &programs, &archive)?;
+            machines.insert(image, (kernel, tools, archive));
         }
         Ok((machines, skipped))
     }
@@ -312,7 +315,7 @@ fn boot_all<'a>(
     remarks: &mut Vec<String>,
 ) -> Result<BTreeMap<String, Ready<'a>>> {
     let booted = in_parallel(jobs, groups, |group| {
-        let (kernel, tools, archive) = machines.get(&group.kernel)?;
+        let (kernel, tools, archive) = machines.get(&group.image())?;
         // The case's own takes its place when the state is restored.
         let disk = Disk::new(group, paths);
         let machine = Machine {

@@ -5,11 +5,12 @@
 //! takeover 60 s are a watchdog's time by design, whatever its io_timeout. fence_scsi is what Pacemaker cuts a
 //! node off with: the disk refuses the victim, and Corosync has to find it dead before.
 
+mod fence_scsi;
 mod sanlock;
 
 use super::arbitration::PARKED_TOLD;
 use super::series::Series;
-use super::site::interrupted;
+use super::site::{Site, interrupted};
 use super::told::short;
 use crate::Context;
 use crate::contest::{Contest, Heard};
@@ -30,7 +31,8 @@ pub(super) enum Peer {
 pub(super) struct Figure {
     /// The system, and how it was set up.
     pub(super) system: String,
-    /// `takeover`: from the death of the owner to the next one; `hand-over`: from asking the owner to the next one.
+    /// `takeover`: from the death of the owner to the next one; `hand-over`: from asking the owner to the next one;
+    /// `fencing`: from the moment when somebody knows of the death until the disk refuses the dead.
     pub(super) what: String,
     /// How long that took.
     pub(super) seconds: f64,
@@ -49,6 +51,7 @@ pub(super) struct Figure {
 /// What was measured.
 const TAKEOVER: &str = "takeover";
 const HAND_OVER: &str = "hand-over";
+const FENCING: &str = "fencing";
 
 /// The day of all stored figures.
 const STORED_ON: &str = "2026-11-22";
@@ -66,10 +69,13 @@ impl Figure {
         let ratio = self
             .ratio
             .map(|ratio| format!(", {} times ours", short((ratio * 10.0).round() / 10.0)));
-        let took = if self.what == HAND_OVER {
-            format!("{} ms for a hand-over", short(self.seconds * 1e3))
-        } else {
-            format!("{} s from a killed owner to the next", short(self.seconds))
+        let took = match self.what.as_str() {
+            HAND_OVER => format!("{} ms for a hand-over", short(self.seconds * 1e3)),
+            FENCING => format!(
+                "{} s to cut off a node that is known to be dead",
+                short(self.seconds)
+            ),
+            _ => format!("{} s from a killed owner to the next", short(self.seconds)),
         };
         format!(
             "{}: {took} ({when}, n = {}){}; {}",
@@ -86,25 +92,26 @@ pub(super) fn figures(
     peers: &[Peer],
     ours: &[Series],
     contest: &Contest,
+    site: &Site,
+    no_abort: bool,
     context: &mut Context,
 ) -> Result<Vec<Figure>, Failure> {
-    let ours_s = median_s(ours, "owner killed: next owner");
+    let takeover_s = median_s(ours, "owner killed: next owner");
+    let fencing_s = median_s(ours, "owner killed: beyond the wait");
     let mut figures = Vec::new();
     for peer in peers {
         match peer {
             Peer::Sanlock => figures.extend(sanlock_figures(contest, context)?),
-            Peer::FenceScsi => figures.push(stored(
-                TAKEOVER,
-                "Pacemaker and Corosync (token 1 s), 2 nodes, with a fence agent that says success at once",
-                2.33,
-                5,
-                "fence_scsi's own time comes on top and is not measured: the agent drives sg_persist on a /dev node of a \
-                 kernel SCSI disk and takes its keys from a running Corosync",
-            )),
+            Peer::FenceScsi => figures.extend(fence_scsi_figures(site, no_abort, context)),
         }
     }
     for figure in &mut figures {
-        figure.ratio = ours_s.map(|ours| figure.seconds / ours);
+        let ours = if figure.what == FENCING {
+            fencing_s
+        } else {
+            takeover_s
+        };
+        figure.ratio = ours.map(|ours| figure.seconds / ours);
     }
     Ok(figures)
 }
@@ -132,6 +139,55 @@ fn median_s(series: &[Series], name: &str) -> Option<f64> {
     found
         .and_then(Series::summary)
         .map(|summary| summary.p50 / 1e3)
+}
+
+fn fence_scsi_figures(site: &Site, no_abort: bool, context: &mut Context) -> Vec<Figure> {
+    let pacemaker = |note| {
+        stored(
+            TAKEOVER,
+            "Pacemaker and Corosync (token 1 s), 2 nodes, with a fence agent that says success at once",
+            2.33,
+            5,
+            note,
+        )
+    };
+    let fenced = if fence_scsi::is_installed() {
+        fence_scsi::fencing(site, no_abort)
+    } else {
+        Err("it is not installed".to_owned())
+    };
+    match fenced {
+        Ok(seconds) => vec![
+            Figure {
+                system: "fence_scsi, `off` by the other node".to_owned(),
+                what: FENCING.to_owned(),
+                seconds,
+                n: fence_scsi::RUNS,
+                measured: "here".to_owned(),
+                date: None,
+                ratio: None,
+                note: "compared with ours beyond the wait: look, PREEMPT, barrier, look, and the claim of a log if there \
+                       is one"
+                    .to_owned(),
+            },
+            pacemaker("fence_scsi's own time comes on top"),
+        ],
+        Err(why) => {
+            context
+                .output
+                .message(&format!("fence_scsi was not run: {why}"));
+            vec![pacemaker(
+                "fence_scsi's own time comes on top; it is measured where it is installed and the bench is given a SCSI \
+                 disk of this kernel",
+            )]
+        }
+    }
+}
+
+/// Is this program to be had?
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
 fn sanlock_figures(contest: &Contest, context: &mut Context) -> Result<Vec<Figure>, Failure> {

@@ -33,8 +33,7 @@ pub(super) type Wait<'a> = &'a mut dyn FnMut(Duration) -> Result<(), Failure>;
 
 /// Is it there?
 pub(super) fn is_installed() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(PROGRAM).is_file())
+    super::on_path(PROGRAM)
 }
 
 /// From SIGKILL of the owner's daemon until the other had the lease, in seconds; or why it could not be run.

@@ -4,6 +4,7 @@
 
 mod cpio;
 mod elf;
+mod fencing;
 mod kernel;
 mod modinfo;
 mod tools;
@@ -12,6 +13,7 @@ mod vmlinux;
 pub(crate) use kernel::{Kernel, is_optional};
 pub(crate) use tools::Tools;
 
+use crate::paths::Paths;
 use anyhow::{Context as _, Result, ensure};
 use cpio::Cpio;
 use std::path::{Path, PathBuf};
@@ -26,8 +28,10 @@ const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobo
 /// Builds a kernel's archive and writes it to `to`.
 ///
 /// `modules` are those of every group, `programs` our own, and the scripts of the cases: path here, and name in the
-/// guest.
+/// guest. With `fence_scsi` that agent is in it too.
 pub(crate) fn build(
+    paths: &Paths,
+    fence_scsi: bool,
     kernel: &Kernel,
     tools: &Tools,
     modules: &[String],
@@ -53,6 +57,11 @@ pub(crate) fn build(
     add_busybox(&mut cpio, tools)?;
     for (inside, file) in tools.guest_files()? {
         cpio.file(&inside, read(&file)?);
+    }
+    if fence_scsi {
+        for (inside, file) in fencing::files(paths, tools)? {
+            cpio.file(&inside, read(&file)?);
+        }
     }
     for (file, name) in programs {
         cpio.file(&format!("usr/bin/{name}"), read(file)?);

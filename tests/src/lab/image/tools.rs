@@ -116,7 +116,19 @@ impl Tools {
         Ok(files)
     }
 
-    fn add_libraries(&self, elf_file: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
+    /// These packages' files too, for programs that want their libraries.
+    pub(super) fn with(&self, folders: &[PathBuf]) -> Self {
+        Self {
+            folders: self.folders.iter().chain(folders).cloned().collect(),
+            remarks: Vec::new(),
+        }
+    }
+
+    pub(super) fn add_libraries(
+        &self,
+        elf_file: &Path,
+        files: &mut BTreeMap<String, PathBuf>,
+    ) -> Result<()> {
         for name in elf::needed(&std::fs::read(elf_file)?) {
             // The loader is named by its path, libraries by their bare names.
             let (inside, name) = match name.strip_prefix('/') {
