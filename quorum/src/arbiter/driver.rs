@@ -215,8 +215,15 @@ impl Driver {
         {
             self.carry_out(output);
         }
-        let retaking = self.machine.status() == Status::Retaking;
-        self.with_present(|ownership| ownership.set_retaking(retaking));
+        let status = self.machine.status();
+        self.with_present(|ownership| match status {
+            Status::Held | Status::Owner => ownership.set_retaking(false),
+            Status::Retaking => ownership.set_retaking(true),
+            // The term is over, however long the way out still takes.
+            Status::Idle | Status::Contending | Status::Leaving | Status::Stopped(_) => {
+                ownership.revoke();
+            }
+        });
     }
 
     fn carry_out(&mut self, output: Output) {

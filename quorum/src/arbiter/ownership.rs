@@ -255,9 +255,11 @@ impl Ownership {
 
     /// The disk is being taken again, or is so no more.
     pub(super) fn set_retaking(&self, retaking: bool) {
-        self.lock().retaking = retaking;
-        // Who waits for a proof before it writes may stand in the way of what takes the disk again.
-        self.shared.changed.notify_all();
+        let before = std::mem::replace(&mut self.lock().retaking, retaking);
+        if before != retaking {
+            // Who waits for a proof before it writes may stand in the way of what takes the disk again.
+            self.shared.changed.notify_all();
+        }
     }
 
     pub(super) fn set_owner(&self) {
@@ -266,8 +268,11 @@ impl Ownership {
 
     /// Fences for good, whatever the clock says.
     pub(super) fn revoke(&self) {
-        self.lock().fenced.get_or_insert(FencedBy::Word);
-        self.shared.changed.notify_all();
+        let mut state = self.lock();
+        if state.fenced.is_none() {
+            state.fenced = Some(FencedBy::Word);
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Fences for good if the proof has run out: the self-stop timer's act. True when this call did it.

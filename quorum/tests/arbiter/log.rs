@@ -1,6 +1,6 @@
 //! An arbiter with a log on the very disk that it arbitrates.
 
-use super::{BOUND, Owner, World};
+use super::{BOUND, Capabilities, Exchange, Key, Owner, Reservations, World};
 use qlog::{Cluster, Entry, Format, Log, Lsn, Replay, Storage, WriteError};
 use quorum::arbiter::{Arbiter, Happening, Ownership};
 use quorum::log::{Claimed, LogError, claim};
@@ -14,6 +14,7 @@ use scsi::wire::sense::Sense;
 use scsi::wire::status::Status;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 /// The records that a log holds, as text.
@@ -146,7 +147,7 @@ fn a_deposed_owners_append_fails_and_its_log_has_ended() {
     append(&log, "acknowledged");
     // An operator takes the disk away: the disk refuses the write, whatever the proof says.
     let mut thief = world.disk("thief");
-    let key = super::Key::new(0x7e1f).unwrap();
+    let key = Key::new(0x7e1f).unwrap();
     let verbs = [
         Verb::Register {
             existing: None,
@@ -273,4 +274,66 @@ fn a_unit_without_fua_is_written_and_flushed_instead() {
         assert_eq!(read, block);
     }
     assert_eq!(refused.load(Ordering::Relaxed), 1, "it is asked once");
+}
+
+/// Tells when it is about to give back or to unregister, and waits until it may.
+struct HeldUp {
+    inner: Box<dyn Reservations>,
+    leaving: Sender<()>,
+    go_on: Receiver<()>,
+}
+
+impl Reservations for HeldUp {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn perform(&mut self, verb: &Verb, bound: Duration) -> Exchange {
+        if matches!(verb, Verb::Release { .. }) && self.leaving.send(()).is_ok() {
+            // Nobody holds it up any more once the test has seen enough.
+            let _go_on = self.go_on.recv_timeout(BOUND / 2);
+        }
+        self.inner.perform(verb, bound)
+    }
+}
+
+/// An owner takes the disk again after a power loss, and reads in the log that another has owned it meanwhile. Until it has
+/// given the disk back it holds it; but it is no owner any more.
+#[test]
+fn an_owner_whose_epoch_is_another_s_acts_no_more_while_it_gives_the_disk_back() {
+    let world = World::new();
+    world.create_log("alpha");
+    let (leaving_in, leaving) = channel();
+    let (go_on, go_on_out) = channel();
+    let path = HeldUp {
+        inner: world.disk("n1"),
+        leaving: leaving_in,
+        go_on: go_on_out,
+    };
+    let log = Box::new(world.lun("n1").reader());
+    let arbiter = Arbiter::start_with_log(vec![Box::new(path)], log, world.settings(1)).unwrap();
+    let mut owner = Owner::of(arbiter);
+    let ownership = owner.until_held();
+    // The arbiter is not told of this claim: the epoch on the disk is another's.
+    let Claimed { log, .. } = world.claim(1, &ownership).unwrap();
+    append(&log, "before");
+    // A program that registers without APTPL switches it off for everybody.
+    let register = Verb::Register {
+        existing: None,
+        new: Key::new(0x77),
+        options: RegisterOptions::default(),
+    };
+    let mut stranger = world.disk("stranger");
+    while !matches!(stranger.perform(&register, BOUND).answer, Answer::Done(_)) {}
+    let name = format!("emu:{}?nexus=stranger", world.0.join("disk").display());
+    emulated::open(&name, BOUND)
+        .unwrap()
+        .power_cycle(BOUND)
+        .unwrap();
+    leaving.recv_timeout(BOUND).unwrap();
+    assert!(ownership.check().is_err() && ownership.check_before_write().is_err());
+    assert!(log.append_durable(b"nobody's").is_err());
+    assert!(world.claim(1, &ownership).is_err());
+    go_on.send(()).unwrap();
+    assert!(matches!(owner.until_stopped(), Stopped::Deposed { .. }));
 }
