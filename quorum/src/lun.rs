@@ -31,6 +31,9 @@ use std::time::Duration;
 const TRANSFER_BYTES_MAX: usize = 256 << 10;
 /// SENSE KEY of an attention (SPC-4 4.5.6).
 const UNIT_ATTENTION: u8 = 6;
+/// What the unit has at least to say how large it is: nobody's ownership hangs on it.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+
 /// Attentions that may stand before an answer: one for each kind of reset, and the change of a reservation.
 const ATTENTIONS_MAX: usize = 8;
 
@@ -62,7 +65,7 @@ impl std::fmt::Debug for Lun {
 }
 
 impl Lun {
-    /// Asks the unit for its size. `bound` is for each command from now on.
+    /// Asks the unit for its size, which may take a little longer. `bound` is for each command from then on.
     ///
     /// # Errors
     /// When it does not say, or says what no log can use.
@@ -74,7 +77,8 @@ impl Lun {
         // Attentions are told to whoever comes first; here that is nobody who could be misled by them.
         let mut tries = ATTENTIONS_MAX;
         let moved = loop {
-            let completion = send(&mut *device, &command, Data::In(&mut answer), bound)?;
+            let data = Data::In(&mut answer);
+            let completion = send(&mut *device, &command, data, bound.max(FIRST_LOOK))?;
             if completion.status == Status::GOOD {
                 break completion.transferred;
             }

@@ -162,7 +162,8 @@ impl Ending<'_> {
     fn gone(&self) -> Failure {
         Failure::new(
             Exit::Unknown,
-            "asked twice to stop, and left before the disk or the state directory had answered",
+            "left before the disk, the log or the state directory had answered; a file system of --mount may still be \
+             mounted",
             self.look(),
         )
         .outcome(Outcome::Unknown)
@@ -186,7 +187,7 @@ impl Ending<'_> {
 fn never_ran() -> Failure {
     Failure::new(
         Exit::Conflict,
-        "stopped before the disk was ours: the command never ran",
+        "stopped before the command was started: it never ran",
         "nothing: it was asked to stop",
     )
 }

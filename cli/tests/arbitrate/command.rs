@@ -83,8 +83,47 @@ fn asked_to_stop_between_held_and_owner_the_command_never_ran_and_the_disk_is_gi
         assert_eq!(second.until("stopped")["reason"], "released");
         let (code, said) = second.end();
         assert_eq!(code, Some(24), "{said}");
-        assert!(said.contains("the command never ran"), "{said}");
+        assert!(said.contains("it never ran"), "{said}");
         assert_eq!(world.registrations(), 0);
+    });
+}
+
+#[test]
+fn asked_to_stop_before_its_keeper_was_ready_the_command_never_ran() {
+    in_time(|| {
+        let world = World::new();
+        let mut early = 0;
+        for _ in 0..20 {
+            let mut qctl = world.start(1, &[], &["sh", "-c", "sleep 1000"]);
+            qctl.until("owner");
+            qctl.signal(Signal::SIGTERM);
+            let (code, said) = qctl.end();
+            let started = said.contains("command-started");
+            assert_eq!(code, Some(if started { 143 } else { 24 }), "{said}");
+            early += u32::from(!started);
+            if early > 2 {
+                return;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_parent_that_ignores_its_children_does_not_hide_the_status() {
+    in_time(|| {
+        let world = World::new();
+        let mut qctl = world.qctl(1, &[]);
+        qctl.args(["--", "sh", "-c", "exit 3"]);
+        let mut ignoring = Command::new("sh");
+        ignoring
+            .args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""])
+            .arg(qctl.get_program())
+            .args(qctl.get_args())
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        assert_eq!(Running::of(ignoring).end().0, Some(3));
     });
 }
 

@@ -19,6 +19,7 @@
 //! [`terminal`]: super::terminal
 
 use super::descendants::{self, Reaped};
+use super::leash::default_sigchld;
 use super::leash::{die_with_parent, unblock_signals};
 use super::message::{Order, Report, UNPROVED};
 use super::terminal::Terminal;
@@ -125,6 +126,7 @@ impl Keeper {
         let mut child = SigSet::empty();
         child.add(Signal::SIGCHLD);
         child.thread_block()?;
+        default_sigchld()?;
         // SAFETY: qctl opened this descriptor for us, left it open across exec, and nobody else has it.
         let channel = unsafe { OwnedFd::from_raw_fd(args.channel) };
         nix::fcntl::fcntl(

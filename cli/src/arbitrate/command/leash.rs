@@ -1,8 +1,11 @@
-#![expect(unsafe_code, reason = "prepares a child between fork and exec")]
+#![expect(
+    unsafe_code,
+    reason = "prepares a child between fork and exec, and this process for having children"
+)]
 //! What a child of ours is given before it becomes another program.
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Pid, getppid};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -22,6 +25,12 @@ pub(crate) fn die_with_parent(child: &mut Command) {
     };
     // SAFETY: between fork and exec it makes two system calls and neither allocates nor locks.
     unsafe { child.pre_exec(ask) };
+}
+
+/// A parent that ignores SIGCHLD hands that on: the kernel would reap our children, and nobody hear their status.
+pub(crate) fn default_sigchld() -> nix::Result<()> {
+    // SAFETY: the default action runs no code of ours.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }.map(|_before| ())
 }
 
 /// This child hears every signal: a blocked one, such as our TERM, would stay blocked across exec.

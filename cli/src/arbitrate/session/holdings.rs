@@ -17,6 +17,7 @@ use crate::arbitrate::quorum_log::{self, Claim, Place};
 use crate::arbitrate::record::What;
 use crate::clock;
 use crate::exit::{Exit, Failure, Outcome};
+use qlog::ClaimError;
 use quorum::log::{LogError, ParkError};
 use std::io;
 
@@ -85,14 +86,25 @@ impl Session<'_> {
 
     /// The disk is another's: what the kernel still has of it is of no use, and its writes are refused.
     pub(super) fn detach(&mut self) {
-        self.mounted = false;
         self.claimed = None;
-        let Some(mount) = &self.args.mount else {
+        let is_mounted = std::mem::take(&mut self.mounted);
+        let Some(mount) = self.args.mount.clone().filter(|_| is_mounted) else {
             return;
         };
-        let (what, done) = (mount.words(), mount.detach());
+        self.unmounting = true;
+        let heard = self.heard_in.clone();
+        std::thread::spawn(move || {
+            let _loop_is_over = heard.send(Heard::Detached(mount.detach()));
+        });
+    }
+
+    pub(super) fn detached(&mut self, done: io::Result<()>) {
+        self.unmounting = false;
         let error = done.err().map(|error| error.to_string());
-        self.print(What::Unmounted { what, error });
+        if let Some(mount) = &self.args.mount {
+            let what = mount.words();
+            self.print(What::Unmounted { what, error });
+        }
     }
 
     pub(super) fn unmounted(&mut self, done: io::Result<()>) {
@@ -104,8 +116,7 @@ impl Session<'_> {
         let error = done.err().map(|error| error.to_string());
         let failed = error.is_some();
         self.unmounting = false;
-        if failed && (self.arbiter_over || !self.is_proved()) {
-            // It was lost meanwhile.
+        if failed && (self.arbiter_over || self.is_lost()) {
             return self.detach();
         }
         self.print(What::Unmounted {
@@ -136,7 +147,7 @@ impl Session<'_> {
             return;
         };
         let heard = self.heard_in.clone();
-        self.claiming = true;
+        self.claiming += 1;
         log.claim(ownership, move |claimed| {
             let _loop_is_over = heard.send(Heard::Log(claimed));
         });
@@ -150,9 +161,12 @@ impl Session<'_> {
             next_lsn: claim.next.to_string(),
             notes: claim.notes,
         });
+        self.claiming = self.claiming.saturating_sub(1);
+        if self.phase == Phase::Losing {
+            return;
+        }
         self.arbiter.claimed(claim.log.incarnation());
         self.claimed = Some(claim.log);
-        self.claiming = false;
         match self.phase {
             // It was asked to stop meanwhile.
             Phase::Releasing => self.give_back(),
@@ -167,9 +181,16 @@ impl Session<'_> {
 
     /// An owner that was told to have a log does not run without one.
     pub(super) fn log_failed(&mut self, error: &LogError) {
-        self.claiming = false;
-        if matches!(error, LogError::Fenced(_)) || !self.is_proved() {
-            // The arbiter says what became of the disk.
+        self.claiming = self.claiming.saturating_sub(1);
+        let is_fenced = matches!(
+            error,
+            LogError::Fenced(_) | LogError::Claim(ClaimError::Fenced(_))
+        );
+        if is_fenced || !self.is_proved() {
+            // The arbiter says what became of the disk; one that was taken again is claimed again.
+            if self.phase == Phase::Releasing && !self.is_lost() {
+                self.give_back();
+            }
             return;
         }
         if let Some(place) = &self.args.log {
@@ -204,6 +225,7 @@ impl Session<'_> {
         let epoch = log.epoch().0;
         self.print(What::LogParking { epoch });
         self.mark_under_way = true;
+        self.wait_no_longer();
         let heard = self.heard_in.clone();
         quorum_log::park(log, ownership, move |sent| {
             let _loop_is_over = heard.send(Heard::Parked(sent));
@@ -213,7 +235,10 @@ impl Session<'_> {
     /// Sending the mark was the point of no return. One whose write failed may be there or not: the disk is given back as
     /// without a log, and the last look before that tells whether it was ours still.
     pub(super) fn log_parked(&mut self, sent: Result<(), ParkError>) {
-        self.mark_under_way = false;
+        if !std::mem::take(&mut self.mark_under_way) {
+            return; // Nobody waits for it any more.
+        }
+        self.wait_is_over();
         let lost = self.lost_under_the_mark.take();
         if let Err(ParkError::NotOwner) = sent {
             return match lost {

@@ -18,6 +18,7 @@ mod holdings;
 mod serving;
 
 use super::Args;
+use super::command::leash::default_sigchld;
 use super::command::{Fate, Kept};
 use super::ending::Ending;
 use super::printer::Printer;
@@ -56,6 +57,9 @@ const HANDED_OVER: Signal = Signal::SIGUSR1;
 /// How long after its KILL was due a keeper may have nothing to say: it is stopped, or broken.
 const KEEPER_LATE: Duration = Duration::from_secs(2);
 
+/// What has not ended so long after it should have hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(5);
+
 /// What the loop hears.
 enum Heard {
     /// The arbiter says something.
@@ -72,6 +76,8 @@ enum Heard {
     Mounted(io::Result<String>),
     /// It is unmounted, or could not be.
     Unmounted(io::Result<()>),
+    /// It is detached after a loss, or could not be.
+    Detached(io::Result<()>),
     /// The mark of a hand-over was sent to it.
     Parked(Result<(), ParkError>),
     /// The command of `--then` has ended.
@@ -116,13 +122,13 @@ struct Session<'a> {
     mark_under_way: bool,
     /// The disk was lost meanwhile; what that means, the mark decides.
     lost_under_the_mark: Option<Notice>,
-    /// The log is being claimed.
-    claiming: bool,
+    /// Claims of the log that are under way.
+    claiming: u32,
     /// The file system is being mounted.
     mounting: bool,
     /// It is mounted.
     mounted: bool,
-    /// It is being unmounted.
+    /// It is being unmounted, or detached.
     unmounting: bool,
     /// The disk is ours as far as the arbiter is concerned; the log may still be missing.
     is_owner: bool,
@@ -194,7 +200,7 @@ pub(super) fn run(
         park_when_proved: None,
         mark_under_way: false,
         lost_under_the_mark: None,
-        claiming: false,
+        claiming: 0,
         mounting: false,
         mounted: false,
         unmounting: false,
@@ -247,8 +253,8 @@ impl Session<'_> {
 
     /// Something of it has not ended, or has not been heard.
     const fn has_work(&self) -> bool {
-        let on_the_disk = self.mounting || self.claiming || self.unmounting || self.mark_under_way;
-        self.command.is_some() || on_the_disk
+        let on_the_disk = self.mounting || self.unmounting || self.mark_under_way;
+        self.command.is_some() || self.claiming > 0 || on_the_disk
     }
 
     fn main_loop(&mut self, heard: &Receiver<Heard>, feed_interval: Duration) {
@@ -274,17 +280,34 @@ impl Session<'_> {
                     command.kill_keeper();
                 }
             }
-            if self.give_up_at.is_some_and(|end| at >= end) {
-                self.print(What::Remark {
-                    text: "what was to end hangs in the kernel: it is left as it is".to_owned(),
-                });
-                self.mark_under_way = false;
-                if let Some(lost) = self.lost_under_the_mark.take() {
-                    self.noticed(&lost);
-                }
+            if self.give_up_at.is_some_and(|end| at >= end) && self.give_up() {
                 return;
             }
         }
+    }
+
+    /// What was waited for hangs. A log that does is done without, as long as the disk is ours; true when nothing can be
+    /// waited for any more.
+    fn give_up(&mut self) -> bool {
+        self.give_up_at = None;
+        let the_log_hangs = self.claiming > 0 || self.mark_under_way;
+        if self.phase == Phase::Releasing && the_log_hangs && !self.mounting && !self.is_lost() {
+            self.print(What::Remark {
+                text: "the log does not answer: the disk is given back without it".to_owned(),
+            });
+            (self.claiming, self.mark_under_way, self.claimed) = (0, false, None);
+            self.arbiter.release();
+            return false;
+        }
+        self.print(What::Remark {
+            text: "what was to end hangs in the kernel: it is left as it is".to_owned(),
+        });
+        self.mark_under_way = false;
+        if let Some(lost) = self.lost_under_the_mark.take() {
+            self.noticed(&lost);
+        }
+        self.past.left |= self.past.stopped.is_none();
+        true
     }
 
     /// How long to wait for something to hear.
@@ -310,6 +333,7 @@ impl Session<'_> {
             Heard::Log(Err(error)) => self.log_failed(&error),
             Heard::Mounted(mounted) => self.mounted(mounted),
             Heard::Unmounted(done) => self.unmounted(done),
+            Heard::Detached(done) => self.detached(done),
             Heard::Parked(sent) => self.log_parked(sent),
             Heard::Then(text) => self.print(What::Remark { text }),
         }
@@ -337,15 +361,20 @@ impl Session<'_> {
             Happening::Arbitration(Event::Held { .. }) => {
                 self.past.held = true;
                 self.past.clean_rounds += 1;
-                // The log may be in it.
-                if self.args.mount.is_some() {
-                    self.mount();
-                } else {
-                    self.claim_log();
+                match self.phase {
+                    // The log may be in it.
+                    Phase::Contending if self.args.mount.is_some() => self.mount(),
+                    Phase::Contending => self.claim_log(),
+                    // It was asked to stop before.
+                    Phase::Owning | Phase::Stopping | Phase::Releasing | Phase::Losing => {}
                 }
             }
             // A new term of the same owner: its log begins an epoch too.
-            Happening::Arbitration(Event::Retaken { .. }) => self.claim_log(),
+            Happening::Arbitration(Event::Retaken { .. }) => match self.phase {
+                Phase::Contending if self.log.is_none() && self.is_owner => self.owner(),
+                Phase::Contending | Phase::Owning | Phase::Stopping => self.claim_log(),
+                Phase::Releasing | Phase::Losing => {}
+            },
             Happening::Arbitration(Event::Owner { .. }) => {
                 self.is_owner = true;
                 self.owner();
@@ -370,6 +399,12 @@ impl Session<'_> {
                     // Whoever has held the disk and stops without giving it back has lost it.
                     Stopped::NotTaken { .. } | Stopped::Refused(_) | Stopped::Withdrawn
                         if self.past.held =>
+                    {
+                        self.lost();
+                    }
+                    // Nobody here asked for it: the arbiter itself gave the disk back, for its watchdog.
+                    Stopped::Parked | Stopped::Released { .. }
+                        if self.phase != Phase::Releasing =>
                     {
                         self.lost();
                     }
@@ -403,8 +438,11 @@ impl Session<'_> {
             return;
         }
         // The news may have waited; the proof may have run out since.
-        if !self.is_proved() {
+        if self.is_lost() {
             return self.lost();
+        }
+        if !self.is_proved() {
+            return; // It is being taken again; that is told.
         }
         self.phase = Phase::Owning;
         self.past.owned_since = Some(clock::since_boot());
@@ -420,6 +458,12 @@ impl Session<'_> {
     fn is_proved(&self) -> bool {
         let ownership = self.arbiter.ownership();
         ownership.is_some_and(|ownership| ownership.check().is_ok())
+    }
+
+    /// There is no ownership any more: neither a proof, nor a disk that is being taken again.
+    fn is_lost(&self) -> bool {
+        let checked = self.arbiter.ownership().map(|ownership| ownership.check());
+        checked.is_none_or(|checked| checked.is_err_and(|fenced| !fenced.retaking))
     }
 
     fn signalled(&mut self, signal: Signal) {
@@ -474,9 +518,10 @@ impl Session<'_> {
 
     /// One thing after the other: what is under way on the disk, the file system, the log, the disk.
     fn give_back(&mut self) {
-        if self.mounting || self.claiming {
-            return;
+        if self.mounting || self.claiming > 0 {
+            return self.wait_no_longer();
         }
+        self.wait_is_over();
         if self.mounted {
             return self.unmount();
         }
@@ -491,14 +536,26 @@ impl Session<'_> {
         }
     }
 
+    /// Than this, for what is under way and cannot be stopped.
+    fn wait_no_longer(&mut self) {
+        let end = clock::since_boot() + self.stop_time + HANGS_AFTER;
+        self.give_up_at.get_or_insert(end);
+    }
+
+    /// What was under way has ended. After a loss nothing is waited for much longer all the same.
+    fn wait_is_over(&mut self) {
+        if !self.is_lost() {
+            self.give_up_at = None;
+        }
+    }
+
     /// The disk is not ours any more, or nobody can tell.
     fn lost(&mut self) {
         match self.phase {
             Phase::Losing => return,
             // Nothing of the command is left.
             Phase::Releasing => {
-                let at = clock::since_boot();
-                self.give_up_at = Some(at + self.stop_time + Duration::from_secs(5));
+                self.wait_no_longer();
                 return self.arbiter.disarm_watchdog();
             }
             Phase::Contending | Phase::Owning | Phase::Stopping => {}
@@ -516,17 +573,13 @@ impl Session<'_> {
                 });
                 // The keeper kills after at most half of the stop time; a killing takes its time too.
                 self.kill_keeper_at = Some(unproved_at + self.stop_time * 3 / 4);
-                self.give_up_at = Some(at + self.stop_time + Duration::from_secs(5));
             }
             None => {
-                if self.mounted {
-                    self.detach();
-                }
-                self.give_up_at =
-                    Some(clock::since_boot() + self.stop_time + Duration::from_secs(5));
+                self.detach();
                 self.arbiter.disarm_watchdog();
             }
         }
+        self.wait_no_longer();
     }
 
     fn count_owned_time(&mut self) {
@@ -587,7 +640,7 @@ pub(super) fn block_signals() -> Result<SigSet, Failure> {
     for signal in [HANDED_OVER, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         signals.add(signal);
     }
-    match signals.thread_block() {
+    match default_sigchld().and_then(|()| signals.thread_block()) {
         Ok(()) => Ok(signals),
         Err(errno) => Err(cannot_start(&errno.to_string())),
     }

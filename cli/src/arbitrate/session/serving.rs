@@ -81,8 +81,11 @@ impl Session<'_> {
                 self.print(What::CommandStarted { pid, command });
             }
             Fate::Told(Report::NotStarted { errno }) => {
-                self.past.not_started = Some(errno);
-                if errno == UNPROVED && !self.is_proved() {
+                // Asked to stop before it was started, it is one that never ran.
+                if errno != UNPROVED || self.phase != Phase::Stopping {
+                    self.past.not_started = Some(errno);
+                }
+                if errno == UNPROVED && self.is_lost() {
                     self.lost();
                 }
                 self.command_ended();
@@ -128,9 +131,7 @@ impl Session<'_> {
         self.kill_keeper_at = None;
         match self.phase {
             Phase::Losing => {
-                if self.mounted {
-                    self.detach();
-                }
+                self.detach();
                 self.arbiter.disarm_watchdog();
             }
             Phase::Contending | Phase::Owning | Phase::Stopping => self.release(),
