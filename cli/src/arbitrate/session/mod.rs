@@ -133,6 +133,8 @@ struct Session<'a> {
     /// The disk is ours as far as the arbiter is concerned; the log may still be missing.
     is_owner: bool,
     command: Option<Kept>,
+    /// How often its start was tried.
+    starts: u32,
     arbiter_over: bool,
     /// When the keeper has to be gone, and the command with it.
     kill_keeper_at: Option<Duration>,
@@ -206,6 +208,7 @@ pub(super) fn run(
         unmounting: false,
         is_owner: false,
         command: None,
+        starts: 0,
         arbiter_over: false,
         kill_keeper_at: None,
         give_up_at: None,

@@ -9,8 +9,12 @@ use crate::arbitrate::command::{Fate, Job, Kept, Report, UNPROVED};
 use crate::arbitrate::record::What;
 use std::process::{Command, Stdio};
 
+/// How often a command is started whose keeper came too late.
+const STARTS_MAX: u32 = 3;
+
 impl Session<'_> {
     pub(super) fn start_command(&mut self) {
+        self.starts += 1;
         let Some(ownership) = self.arbiter.ownership() else {
             return;
         };
@@ -81,12 +85,19 @@ impl Session<'_> {
                 self.print(What::CommandStarted { pid, command });
             }
             Fate::Told(Report::NotStarted { errno }) => {
-                // Asked to stop before it was started, it is one that never ran.
-                if errno != UNPROVED || self.phase != Phase::Stopping {
-                    self.past.not_started = Some(errno);
-                }
-                if errno == UNPROVED && self.is_lost() {
+                let proof_ran_out = errno == UNPROVED;
+                if proof_ran_out && self.is_lost() {
                     self.lost();
+                }
+                let is_wanted = proof_ran_out && self.phase == Phase::Owning;
+                if is_wanted && self.starts < STARTS_MAX {
+                    // The host was busy until the proof that its keeper had was too old. There is a newer one.
+                    self.command = None;
+                    return self.start_command();
+                }
+                // Asked to stop before it was started, it is one that never ran.
+                if !proof_ran_out || self.phase != Phase::Stopping {
+                    self.past.not_started = Some(errno);
                 }
                 self.command_ended();
             }
