@@ -98,3 +98,26 @@ fn the_owner_mounts_after_the_win_and_unmounts_before_it_gives_the_disk_back_or_
 fn skipped(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
+
+/// The arbiter gives the disk back by itself, while the file system is being mounted.
+#[test]
+fn an_owner_without_the_watchdog_that_it_was_told_to_have_leaves_nothing_mounted() {
+    in_time(|| {
+        let world = World::new();
+        let target = world.file("mnt");
+        std::fs::create_dir(&target).unwrap();
+        let Some(device) = Loop::new(&world.file("image")) else {
+            skipped("no root, no loop device or no mke2fs");
+            return;
+        };
+        let mount = format!("--mount={}:{}", device.0, target.display());
+        let options = ["--takeover=8s", "--watchdog=/dev/null", &mount];
+        let mut qctl = world.start(1, &options, &["true"]);
+        qctl.until("watchdog-failed");
+        let (code, said) = qctl.end();
+        assert_eq!(code, Some(15), "{said}");
+        assert!(!is_mounted(&target), "{said}");
+        assert!(!said.contains("command-started"));
+        assert_eq!(world.registrations(), 0);
+    });
+}
