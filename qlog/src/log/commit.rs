@@ -89,7 +89,12 @@ impl<S: Storage> Log<S> {
 
     /// How many more segments appends may begin.
     pub(super) fn segments_to_spare(&self, state: &State) -> u32 {
-        let (segments, used) = (self.layout().format().segments, self.in_use(state));
+        self.segments_to_spare_beside(self.in_use(state))
+    }
+
+    /// How many more segments appends may begin when these are in use.
+    pub(super) fn segments_to_spare_beside(&self, used: RingSet) -> u32 {
+        let segments = self.layout().format().segments;
         let free = (segments - self.reserve()).saturating_sub(used.len());
         free.min(segments - (used | self.avoid).len())
     }

@@ -130,18 +130,16 @@ impl<S: Storage> Log<S> {
         Ok(roots)
     }
 
-    /// Is there a segment to append to when records from here on are kept?
+    /// Is there a segment to go on in when records from here on are kept?
     fn has_room_with(&self, kept_from: Lsn) -> bool {
         let state = self.lock();
         let kept = state
             .extents
             .iter()
-            .filter(|extent| extent.end_lsn > kept_from);
-        let others = kept
-            .filter(|extent| extent.generation != state.tail.generation)
-            .count();
-        // The present one, one more to go on in, and the two of the reserve.
-        others + 4 <= self.layout().format().segments as usize
+            .filter(|extent| extent.end_lsn > kept_from)
+            .map(|extent| extent.generation);
+        let used = self.layout().ring_set(kept.chain([state.tail.generation]));
+        self.segments_to_spare_beside(used) > 0
     }
 
     /// Writes bytes to chunks that nothing refers to, and reads them back.

@@ -521,22 +521,49 @@ fn after_a_checkpoint_of_everything_a_full_log_takes_records_again() -> Verdict 
     for (segments, past) in (4..=7).flat_map(|segments| (0..64).map(move |past| (segments, past))) {
         let mut history = History::of(Format { segments, ..SCALED }, ON);
         let log = owner_with_a_past(&mut history, past)?;
-        let mut full = 0;
-        for number in 0..40 {
-            match history.append(&log, &[number; 700]) {
-                Err(WriteError::Full { .. }) => full += 1,
-                other => {
-                    other.map_err(|e| told(&e))?;
-                    continue;
-                }
-            }
-            let upto = history.oracle.submitted();
-            history.checkpoint(&log, upto, 16).map_err(|e| told(&e))?;
-            history
-                .append(&log, &[number; 700])
-                .map_err(|e| format!("past {past} of {segments}, record {number}: {}", told(&e)))?;
-        }
-        assert!(full > 0, "it was full");
+        goes_on_when_it_is_full(&mut history, &log)
+            .map_err(|why| format!("past {past} of {segments}: {why}"))?;
     }
+    Ok(())
+}
+
+/// Of five segments three are left alone for what the owner before may have under way: with the present one and one for
+/// the records behind the checkpoint before, none is left.
+#[test]
+fn the_segments_that_are_left_alone_count_when_a_checkpoint_makes_room() -> Verdict {
+    let five = Format {
+        segments: 5,
+        ..SCALED
+    };
+    let mut history = History::of(five, ON);
+    let log = history.owner(1)?;
+    append(&mut history, &log, b"a record")?;
+    let _idle = history.owner(2)?;
+    let log = history.owner(3)?;
+    append(&mut history, &log, b"another")?;
+    for _twice in 0..2 {
+        history.checkpoint(&log, 2, 16).map_err(|e| told(&e))?;
+    }
+    let log = history.owner(4)?;
+    goes_on_when_it_is_full(&mut history, &log)
+}
+
+fn goes_on_when_it_is_full(history: &mut History, log: &Owner) -> Verdict {
+    let mut full = 0;
+    for number in 0..40 {
+        match history.append(log, &[number; 700]) {
+            Err(WriteError::Full { .. }) => full += 1,
+            other => {
+                other.map_err(|e| told(&e))?;
+                continue;
+            }
+        }
+        let upto = history.oracle.submitted();
+        history.checkpoint(log, upto, 16).map_err(|e| told(&e))?;
+        history
+            .append(log, &[number; 700])
+            .map_err(|e| format!("record {number}: {}", told(&e)))?;
+    }
+    assert!(full > 0, "it was full");
     Ok(())
 }
