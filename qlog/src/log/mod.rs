@@ -280,6 +280,12 @@ impl<S: Storage> Log<S> {
         let extent = self.present_extent(&state);
         drop(state);
         let mut roots = self.lock_roots();
+        // Whoever had the roots before may have ended the handle.
+        if let Some(poisoned) = &self.lock().poisoned {
+            return Err(poisoned.clone().into());
+        }
+        self.prove()?;
+        self.recheck_owner(&roots)?;
         let mut superblock = roots.superblock.clone();
         superblock.clean = Some(extent);
         superblock.parked = parked;

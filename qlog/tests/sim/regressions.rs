@@ -567,3 +567,34 @@ fn goes_on_when_it_is_full(history: &mut History, log: &Owner) -> Verdict {
     assert!(full > 0, "it was full");
     Ok(())
 }
+
+/// The owner parks while a checkpoint is under way, which ends the handle: nothing is written any more, and no mark of a
+/// hand-over.
+#[test]
+fn a_log_that_ended_while_it_was_parked_is_not_parked() -> Verdict {
+    let mut history = History::new(ON);
+    let log = Arc::new(history.owner(1)?);
+    append(&mut history, &log, b"a record")?;
+    let (layout, beside) = (history.layout, Arc::downgrade(&log));
+    let (told_by_park, parked) = std::sync::mpsc::channel();
+    history.disk.script(move |op| {
+        let is_chunk = |offset: &usize| *offset as u64 >= layout.chunk(0);
+        if !matches!(op, Op::Write { offset, .. } if is_chunk(offset)) {
+            return Act::Do;
+        }
+        let (log, told) = (beside.upgrade().expect("it writes"), told_by_park.clone());
+        let parks = Arc::clone(&log);
+        std::thread::spawn(move || told.send(parks.park()));
+        while log.seal() != Err(WriteError::Closed) {
+            std::thread::yield_now();
+        }
+        Act::Fail
+    });
+    let ended = log.checkpoint(Lsn(1), b"state").expect_err("it failed");
+    let before = history.disk.now();
+    let parked = parked.recv().expect("it ends");
+    assert_eq!(parked, Err(ended));
+    assert_eq!(history.disk.writes_since(before).len(), 0);
+    assert_eq!(history.open()?.1.parked(), None);
+    Ok(())
+}
