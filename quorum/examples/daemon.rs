@@ -151,13 +151,12 @@ fn on_win(lun: &Lun, ownership: &Ownership) -> Result<Log<LunStorage>, Box<dyn E
         replay: Terms(terms),
         ..
     } = claim(storage, ownership, CLUSTER, 0, Terms::default)?;
-    log.append_durable(b"a term")?;
-    if log.position().wants_checkpoint {
-        log.checkpoint(
-            Lsn(log.position().durable.0 - 1),
-            &(terms + 1).to_le_bytes(),
-        )?;
+    // Before anything is appended: whoever was killed behind its last record may have left no room for another.
+    let position = log.position();
+    if position.wants_checkpoint {
+        log.checkpoint(Lsn(position.durable.0 - 1), &terms.to_le_bytes())?;
     }
+    log.append_durable(b"a term")?;
     println!(
         "won: epoch {}, term {} of this cluster",
         log.epoch(),
