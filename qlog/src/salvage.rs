@@ -3,7 +3,7 @@
 use crate::claim::{Claim, Fencing, Owner};
 use crate::error::{ClaimError, CreateError, OpenError, WriteError};
 use crate::ids::Lsn;
-use crate::inspect::{self, Which};
+use crate::inspect::{self, Stored};
 use crate::layout::Format;
 use crate::log::create_from;
 use crate::recover::{Entry, Frame, Replay, open, replay_from_any_checkpoint, roots, state};
@@ -23,8 +23,8 @@ pub struct Salvaged {
     pub objects: Vec<String>,
     /// Named objects that are damaged, and were not.
     pub lost_objects: Vec<String>,
-    /// The newest list of objects is damaged and the one before served: what was copied may be older than the last that
-    /// was stored, and newer names are lost.
+    /// The newest list of objects is lost and one before served: what was copied may be older than the last that was
+    /// stored, and newer names are lost.
     pub older_objects: bool,
     /// Why the log did not open; none when it was whole.
     pub damage: Option<OpenError>,
@@ -119,6 +119,7 @@ pub fn salvage<S: Storage, T: Storage>(
 ) -> Result<Salvaged, SalvageError> {
     let superblock = roots::newest(from, crate::Guards::ALL_ON, &mut Vec::new())
         .map_err(SalvageError::Source)?;
+    let shared = Frame::of(&superblock, crate::Guards::ALL_ON);
     let (prefix, damage) = read(from, &superblock).map_err(SalvageError::Source)?;
     let first = prefix.first.unwrap_or(
         prefix
@@ -140,14 +141,14 @@ pub fn salvage<S: Storage, T: Storage>(
         log.checkpoint(Lsn(first.0 - 1), state)?;
     }
     let (mut objects, mut lost_objects) = (Vec::new(), Vec::new());
-    let inspect::Names { names, are_older } = inspect::object_names(from);
-    for name in names {
-        match inspect::extract(from, Which::Object(&name)) {
-            Ok(Some((_, bytes))) => {
-                log.put_object(&name, &bytes)?;
-                objects.push(name);
+    let stored = inspect::stored(from).ok();
+    for (name, object) in stored.iter().flat_map(Stored::objects) {
+        match state::read_object(from, &shared, object, "an object") {
+            Ok(bytes) => {
+                log.put_object(name, &bytes)?;
+                objects.push(name.clone());
             }
-            Ok(None) | Err(_) => lost_objects.push(name),
+            Err(_) => lost_objects.push(name.clone()),
         }
     }
     let mut last = None;
@@ -166,7 +167,7 @@ pub fn salvage<S: Storage, T: Storage>(
         last: Lsn(first.0 - 1 + records),
         objects,
         lost_objects,
-        older_objects: are_older,
+        older_objects: stored.is_some_and(|stored| stored.are_older()),
         damage,
     })
 }

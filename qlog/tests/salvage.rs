@@ -32,13 +32,22 @@ impl Replay for Seen {
     }
 }
 
-/// Records 1 to 30, checkpoints up to 10 and up to 20, then what `last` does.
-fn region(last: impl FnOnce(&Log<Arc<MemoryStorage>>)) -> Arc<MemoryStorage> {
+fn new_region() -> Arc<MemoryStorage> {
     let storage = Arc::new(MemoryStorage::new(REGION, 4096));
     create(&storage, format(), Cluster::default(), &mut |_| {}).unwrap();
-    let found = open(Arc::clone(&storage), &mut ()).unwrap();
+    storage
+}
+
+fn claim(storage: &Arc<MemoryStorage>) -> Log<Arc<MemoryStorage>> {
+    let found = open(Arc::clone(storage), &mut ()).unwrap();
     let claim = Claim::new(Owner::default(), Fencing::Unfenced);
-    let log = found.claim(claim).unwrap();
+    found.claim(claim).unwrap()
+}
+
+/// Records 1 to 30, checkpoints up to 10 and up to 20, then what `last` does.
+fn region(last: impl FnOnce(&Log<Arc<MemoryStorage>>)) -> Arc<MemoryStorage> {
+    let storage = new_region();
+    let log = claim(&storage);
     for upto in [10, 20, 30] {
         for number in upto - 9..=upto {
             log.append_durable(&[number; 50]).unwrap();
@@ -143,6 +152,58 @@ fn nothing_is_copied_when_no_checkpoint_is_whole_and_records_are_gone_with_them(
     );
 }
 
+/// Both copies of both superblocks of an epoch are damaged: the newest that is left is of the one before.
+fn lose_superblocks_of(storage: &MemoryStorage, epoch: u64) {
+    let slot = format!("superblock slot {epoch}");
+    let copies = places(storage, |name| name.starts_with(&slot));
+    let contents = copies.iter().map(|copy| copy.start + 100..copy.start + 102);
+    damage(storage, &contents.collect::<Vec<_>>());
+}
+
+#[test]
+fn records_are_copied_up_to_an_epoch_whose_superblocks_are_lost() {
+    let storage = region(|log| log.put_object("disk", b"of epoch 1").unwrap());
+    claim(&storage).put_object("disk", b"of epoch 2").unwrap();
+    lose_superblocks_of(&storage, 2);
+    assert!(refused(&storage));
+    let (salvaged, seen) = rescue(&storage);
+    let damage = salvaged.damage.unwrap().to_string();
+    assert!(damage.contains("superblocks were lost"), "{damage}");
+    assert!(salvaged.older_objects, "epoch 2 may have changed them");
+    let expected = Seen {
+        checkpoint: Some((20, vec![20; 300])),
+        records: (21..=30).collect(),
+    };
+    assert_eq!(seen, expected);
+}
+
+/// Of an owner that was deposed: the claim has cut it off, though its superblocks are lost.
+#[test]
+fn a_late_record_of_the_epoch_before_is_not_copied() {
+    let storage = new_region();
+    let deposed = claim(&storage);
+    for number in 1..=10 {
+        deposed.append_durable(&[number; 50]).unwrap();
+    }
+    let before = storage.image();
+    deposed.append_durable(b"late").unwrap();
+    let after = storage.image();
+    storage.alter(|bytes| bytes.copy_from_slice(&before));
+    claim(&storage).append_durable(b"of epoch 2").unwrap();
+    storage.alter(|bytes| {
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            if before[index] != after[index] {
+                *byte = after[index];
+            }
+        }
+    });
+    lose_superblocks_of(&storage, 2);
+    assert!(refused(&storage));
+    let (_, seen) = rescue(&storage);
+    assert_eq!(seen.checkpoint, None);
+    assert_eq!(seen.records, (1..=10).collect::<Vec<_>>());
+}
+
 /// Everything of the ring is gone, and the superblock says that there was something.
 fn without_a_ring(storage: &MemoryStorage) {
     let layout = format().layout().unwrap();
@@ -153,11 +214,8 @@ fn without_a_ring(storage: &MemoryStorage) {
 
 #[test]
 fn objects_are_copied_when_there_was_no_checkpoint_and_all_records_are_gone() {
-    let storage = Arc::new(MemoryStorage::new(REGION, 4096));
-    create(&storage, format(), Cluster::default(), &mut |_| {}).unwrap();
-    let found = open(Arc::clone(&storage), &mut ()).unwrap();
-    let claim = Claim::new(Owner::default(), Fencing::Unfenced);
-    let log = found.claim(claim).unwrap();
+    let storage = new_region();
+    let log = claim(&storage);
     log.append_durable(b"a record").unwrap();
     log.put_object("disk", b"an object").unwrap();
     without_a_ring(&storage);

@@ -8,7 +8,7 @@ use crate::guards::Guards;
 use crate::ids::Lsn;
 use crate::layout::CATALOGUES;
 use crate::recover::state::{read_catalogue, read_object};
-use crate::recover::{Frame, roots};
+use crate::recover::{Frame, chain, roots};
 use crate::storage::Storage;
 use crate::superblock::{CatalogueRef, Superblock};
 use std::collections::BTreeSet;
@@ -86,42 +86,61 @@ impl Chunks {
     }
 }
 
-/// The names of the stored objects, and how old the list is.
-#[derive(Default)]
-pub(crate) struct Names {
-    pub(crate) names: Vec<String>,
-    /// The list that says what has changed since cannot be read: an object may be older than its owner knows.
-    pub(crate) are_older: bool,
+/// A list of what is stored, and what may have changed since it was written.
+pub(crate) struct Stored {
+    shared: Frame,
+    list: List,
+    /// Why the newest list does not serve, where this is another.
+    lost: Option<OpenError>,
+    objects_changed: bool,
+    checkpoint_changed: bool,
 }
 
-/// The names of the stored objects, as far as they can be read.
-pub(crate) fn object_names<S: Storage>(storage: &S) -> Names {
-    let Ok((_, Some(list), are_older)) = newest_list(storage) else {
-        return Names::default();
-    };
-    Names {
-        names: list.objects.into_keys().collect(),
-        are_older,
+impl Stored {
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (&String, &Object)> {
+        self.list.objects.iter()
+    }
+
+    /// An object may be older than its owner knows.
+    pub(crate) const fn are_older(&self) -> bool {
+        self.objects_changed
     }
 }
 
-/// The newest catalogue that can be read, none when none was ever written; and whether an object was changed since.
-fn newest_list<S: Storage>(storage: &S) -> Result<(Frame, Option<List>, bool), OpenError> {
+/// Behind what is wrong.
+const OLDER: &str = "; what is still listed may be older than what was stored last";
+
+/// The newest list that can be read.
+pub(crate) fn stored<S: Storage>(storage: &S) -> Result<Stored, OpenError> {
     let superblock = roots::newest(storage, Guards::ALL_ON, &mut Vec::new())?;
     let shared = Frame::of(&superblock, Guards::ALL_ON);
-    let [Some(newest), previous] = superblock.catalogues else {
-        return Ok((shared, None, false));
+    let whole = |list| Stored {
+        shared,
+        list,
+        lost: None,
+        objects_changed: false,
+        checkpoint_changed: false,
     };
-    let error = match read_catalogue(storage, &shared, newest) {
-        Ok(list) => return Ok((shared, Some(list), false)),
-        Err(error) => error,
+    let heads = chain::read_heads(storage, &shared);
+    let mut stored = match superblock.catalogues {
+        [None, _] => whole(List::default()),
+        [Some(newest), previous] => match (read_catalogue(storage, &shared, newest), previous) {
+            (Ok(list), _) => whole(list),
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(previous)) => Stored {
+                lost: Some(error),
+                // A catalogue is written for a checkpoint or for an object.
+                objects_changed: previous.number < superblock.objects,
+                checkpoint_changed: newest.number != superblock.objects,
+                ..whole(read_catalogue(storage, &shared, previous)?)
+            },
+        },
     };
-    let Some(previous) = previous else {
-        return Err(error);
-    };
-    let list = read_catalogue(storage, &shared, previous)?;
-    let are_older = previous.number < superblock.objects;
-    Ok((shared, Some(list), are_older))
+    if let Some(ahead) = chain::epoch_ahead(&shared, &superblock, &heads) {
+        (stored.objects_changed, stored.checkpoint_changed) = (true, true);
+        stored.lost.get_or_insert(ahead.into());
+    }
+    Ok(stored)
 }
 
 /// Which bytes beside the log are wanted.
@@ -139,23 +158,28 @@ pub enum Which<'a> {
 /// one in the place of a damaged one, and does not care about the records.
 ///
 /// # Errors
-/// When there is no superblock that counts, or what is wanted is damaged or cannot be read.
+/// When there is no superblock that counts, or what is wanted is damaged, cannot be read, or may have been replaced by a
+/// newer one that is lost.
 pub fn extract<S: Storage>(
     storage: &S,
     which: Which<'_>,
 ) -> Result<Option<(Lsn, Vec<u8>)>, OpenError> {
-    let (shared, Some(list), _) = newest_list(storage)? else {
-        return Ok(None);
+    let stored = stored(storage)?;
+    let (object, changed) = match which {
+        Which::Checkpoint => (stored.list.state.as_ref(), stored.checkpoint_changed),
+        Which::Previous => (stored.list.previous.as_ref(), stored.checkpoint_changed),
+        Which::Object(name) => (stored.list.objects.get(name), stored.objects_changed),
     };
-    let object = match which {
-        Which::Checkpoint => list.state.as_ref(),
-        Which::Previous => list.previous.as_ref(),
-        Which::Object(name) => list.objects.get(name),
-    };
+    if let (true, Some(mut lost)) = (changed, stored.lost) {
+        if let OpenError::Corrupt(corrupt) = &mut lost {
+            corrupt.what.push_str(OLDER);
+        }
+        return Err(lost);
+    }
     let Some(object) = object else {
         return Ok(None);
     };
-    let bytes = read_object(storage, &shared, object, "what is wanted")?;
+    let bytes = read_object(storage, &stored.shared, object, "what is wanted")?;
     Ok(Some((object.lsn, bytes)))
 }
 
@@ -174,7 +198,16 @@ pub(super) fn look<S: Storage>(storage: &S, shared: &Frame, superblock: &Superbl
         reference.map(|reference| read_catalogue(storage, shared, reference))
     };
     let (first, second) = (read(newest), read(previous));
-    let older_serves = matches!(&second, Some(Ok(_)));
+    let objects_changed = previous.is_some_and(|previous| previous.number < superblock.objects);
+    let older_serves = matches!(&second, Some(Ok(_))) && !objects_changed;
+    let heads = chain::read_heads(storage, shared);
+    let lost = match (&first, chain::epoch_ahead(shared, superblock, &heads)) {
+        (_, Some(ahead)) => Some(ahead.what),
+        (Some(Err(_)), None) if objects_changed => {
+            Some("the newest catalogue is damaged".to_owned())
+        }
+        _ => None,
+    };
     let mut catalogues: Vec<Catalogue> = (0..CATALOGUES)
         .map(|place| Catalogue {
             place,
@@ -241,6 +274,9 @@ pub(super) fn look<S: Storage>(storage: &S, shared: &Frame, superblock: &Superbl
     for (name, object) in &list.objects {
         let mut content = content(storage, shared, object, name, false, STORE_AGAIN);
         content.is_object = true;
+        if let Some(lost) = &lost {
+            content.health.degrade(format!("{lost}{OLDER}"));
+        }
         contents.push(content);
     }
     Contents {

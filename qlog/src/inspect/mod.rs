@@ -25,7 +25,7 @@ mod superblocks;
 mod watched;
 
 pub use contents::{Catalogue, Chunks, Content, Which, extract};
-pub(crate) use contents::{Names, object_names};
+pub(crate) use contents::{Stored, stored};
 pub use dump::{Dump, Item, dump};
 pub use health::{Health, Part};
 pub use segments::{EpochStarted, Role, Segment, Shadow};

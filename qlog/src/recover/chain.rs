@@ -48,6 +48,7 @@ pub(crate) fn walk<S: Storage>(
             covered,
             replay,
             notes,
+            ahead: epoch_ahead(shared, superblock, &heads),
             heads,
             next: None,
             memory: ahead.map_or_else(Memory::default, Memory::with_ahead),
@@ -119,6 +120,34 @@ pub(crate) fn read_heads<S: Storage>(storage: &S, shared: &Frame) -> Vec<Option<
     heads.collect()
 }
 
+/// The segments of an epoch that no superblock knows.
+pub(crate) fn epoch_ahead(
+    shared: &Frame,
+    superblock: &Superblock,
+    heads: &[Option<Head>],
+) -> Option<Corrupt> {
+    if !shared.guards.on(Guard::EpochAhead) {
+        return None;
+    }
+    let last = (superblock.epoch, superblock.incarnation);
+    let is_ahead =
+        |head: &&Head| head.epoch > last.0 || (head.epoch == last.0 && head.incarnation != last.1);
+    let heads = heads.iter().flatten();
+    let first = heads.filter(is_ahead).min_by_key(|head| head.first_lsn)?;
+    let index = shared.layout.ring_index(first.generation);
+    let at = shared.layout.segment(index);
+    Some(Corrupt {
+        what: format!(
+            "a segment belongs to epoch {}, but the newest superblock is of epoch {}: \
+             superblocks were lost",
+            first.epoch, last.0
+        ),
+        range: at..at + HEAD_BYTES as u64,
+        first_lost: first.first_lsn,
+        later: Some(first.first_lsn),
+    })
+}
+
 struct Walk<'a, S> {
     storage: &'a S,
     shared: &'a Frame,
@@ -127,6 +156,8 @@ struct Walk<'a, S> {
     covered: Lsn,
     replay: &'a mut dyn Replay,
     notes: &'a mut Vec<Note>,
+    /// Nothing from its first record on is handed out: what is there of the epochs before was cut off.
+    ahead: Option<Corrupt>,
     heads: Vec<Option<Head>>,
     /// The record after the last one that was walked over; none before the first segment.
     next: Option<Lsn>,
@@ -156,8 +187,26 @@ impl Cursor {
 }
 
 impl<'a, S: Storage> Walk<'a, S> {
+    /// An epoch that no superblock knows refuses the log; what is good before it is handed out all the same, for a
+    /// rescue.
     fn all(mut self) -> Result<Chain, OpenError> {
-        self.no_epoch_ahead()?;
+        let chain = self.segments();
+        match (self.ahead, chain) {
+            (None, chain) => chain,
+            (Some(ahead), Err(OpenError::Corrupt(damage)))
+                if damage.first_lost < ahead.first_lost =>
+            {
+                Err(Corrupt {
+                    first_lost: damage.first_lost,
+                    ..ahead
+                }
+                .into())
+            }
+            (Some(ahead), _) => Err(ahead.into()),
+        }
+    }
+
+    fn segments(&mut self) -> Result<Chain, OpenError> {
         let superblock = self.superblock;
         let mut extents = superblock.sealed.clone();
         for extent in &superblock.sealed {
@@ -195,35 +244,6 @@ impl<'a, S: Storage> Walk<'a, S> {
     fn reader(&mut self, generation: Generation) -> SegmentReader<'a, S> {
         let memory = std::mem::take(&mut self.memory);
         SegmentReader::new(self.storage, *self.shared, generation, memory)
-    }
-
-    /// No segment may be of an epoch that no superblock knows.
-    fn no_epoch_ahead(&self) -> Result<(), OpenError> {
-        if !self.shared.guards.on(Guard::EpochAhead) {
-            return Ok(());
-        }
-        let last = (self.superblock.epoch, self.superblock.incarnation);
-        for head in self.heads.iter().flatten() {
-            let ahead = head.epoch > last.0 || (head.epoch == last.0 && head.incarnation != last.1);
-            if ahead {
-                let at = self
-                    .shared
-                    .layout
-                    .segment(self.shared.layout.ring_index(head.generation));
-                return Err(Corrupt {
-                    what: format!(
-                        "a segment belongs to epoch {}, but the newest superblock is of epoch {}: \
-                         superblocks were lost",
-                        head.epoch, last.0
-                    ),
-                    range: at..at + HEAD_BYTES as u64,
-                    first_lost: head.first_lsn,
-                    later: Some(head.first_lsn),
-                }
-                .into());
-            }
-        }
-        Ok(())
     }
 
     /// The records before this one must be there, or covered; and no other ones.
@@ -333,8 +353,12 @@ impl<'a, S: Storage> Walk<'a, S> {
         }
         let mut lsn = header.first_lsn;
         let covered = self.covered;
+        let cut = self
+            .ahead
+            .as_ref()
+            .map_or(Lsn(u64::MAX), |ahead| ahead.first_lost);
         for bytes in Records::new(reader.body(frame)) {
-            if lsn > covered {
+            if lsn > covered && lsn < cut {
                 self.replay.record(Entry {
                     lsn,
                     epoch: header.epoch,
