@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
-use qlog::inspect::{CopyState, Health, Inspection, Item, Role, Shadow, dump, inspect};
+use qlog::inspect::{
+    CopyState, Health, Inspection, Item, Role, Shadow, Which, dump, extract, inspect,
+};
 use qlog::storage::MemoryStorage;
 use qlog::{
     Claim, Cluster, Entry, Fencing, Format, Log, Lsn, OpenError, Owner, Replay, Storage, create,
@@ -265,6 +267,81 @@ fn a_damaged_object_is_named() {
         matches!(&bad[..], [(name, Health::Corrupt { .. })] if name == "object disk"),
         "{bad:?}"
     );
+}
+
+/// The same region, and the catalogue that was written last is damaged.
+fn without_the_newest_catalogue(storage: &MemoryStorage) -> MemoryStorage {
+    let log = look(storage).log.unwrap();
+    let newest = log.catalogues.iter().find(|it| it.newest).unwrap();
+    damaged(storage, &[(newest.offset, newest.offset + 16)])
+}
+
+fn contents_that_are_good(inspection: &Inspection) -> Vec<String> {
+    let contents = inspection.log.iter().flat_map(|log| &log.contents);
+    let good = contents.filter(|content| content.health.is_good());
+    good.map(|content| content.name.clone()).collect()
+}
+
+#[test]
+fn an_object_that_may_be_older_is_neither_good_nor_handed_out() {
+    let storage = used_region();
+    claim(&storage, 3).put_object("disk", b"another").unwrap();
+    let taken = extract(&*storage, Which::Object("disk")).unwrap().unwrap();
+    assert_eq!(taken.1, b"another");
+    let lost = without_the_newest_catalogue(&storage);
+    let inspection = look(&lost);
+    assert!(matches!(inspection.refused, Some(OpenError::Corrupt(_))));
+    assert_eq!(contents_that_are_good(&inspection), ["checkpoint"]);
+    let bad = worst(&inspection);
+    let says = |part: &str, corrupt| {
+        let mut parts = bad.iter();
+        parts.any(|(name, health)| name.starts_with(part) && health.is_corrupt() == corrupt)
+    };
+    assert!(
+        says("object disk", false) && says("catalogue", true),
+        "{bad:?}"
+    );
+    let error = extract(&lost, Which::Object("disk"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("may be older"), "{error}");
+    // The checkpoint was not changed by what is lost.
+    let (upto, _) = extract(&lost, Which::Checkpoint).unwrap().unwrap();
+    assert_eq!(upto, Lsn(15));
+}
+
+#[test]
+fn a_checkpoint_that_may_be_older_is_not_handed_out() {
+    let storage = new_region();
+    let log = claim(&storage, 1);
+    log.put_object("disk", b"an object").unwrap();
+    log.append_durable(b"a record").unwrap();
+    log.checkpoint(Lsn(1), b"a state").unwrap();
+    let lost = without_the_newest_catalogue(&storage);
+    let inspection = look(&lost);
+    assert!(inspection.refused.is_none(), "the log makes good for it");
+    let error = extract(&lost, Which::Checkpoint).unwrap_err().to_string();
+    assert!(error.contains("may be older"), "{error}");
+    let taken = extract(&lost, Which::Object("disk")).unwrap().unwrap();
+    assert_eq!(taken.1, b"an object");
+}
+
+/// A later epoch may have changed everything.
+#[test]
+fn nothing_is_handed_out_when_superblocks_were_lost() {
+    let storage = used_region();
+    drop(claim(&storage, 3));
+    let superblocks = look(&storage).superblocks;
+    let of_epoch_3 = superblocks.iter().filter(|copy| copy.slot == 3);
+    let places: Vec<_> = of_epoch_3
+        .map(|copy| (copy.offset + 100, copy.offset + 101))
+        .collect();
+    let lost = damaged(&storage, &places);
+    assert_eq!(contents_that_are_good(&look(&lost)), ["checkpoint"]);
+    for which in [Which::Checkpoint, Which::Object("disk")] {
+        let error = extract(&lost, which).unwrap_err().to_string();
+        assert!(error.contains("superblocks were lost"), "{error}");
+    }
 }
 
 #[derive(Default)]
