@@ -1,5 +1,6 @@
 //! From arguments to what an arbiter starts with: the disk opened, the protocol chosen, the names found.
 
+use super::mount::in_use;
 use super::quorum_log::Place;
 use super::record::{What, ms};
 use super::{Args, drain};
@@ -10,13 +11,22 @@ use quorum::arbiter::{Settings, WatchdogOptions, runtime_dir, state_dir};
 use quorum_core::arbitration::{Config, Mode, NodeNumber, Policy};
 use quorum_core::times::{Demand, Profile, Times};
 use scsi::disk::{Disk, Options, Path, Purpose, Way};
+use scsi::linux::{Roots, claimable_nodes};
 use scsi::reservation::{Answer, Capabilities, Reply, Support, Verb};
 use scsi::reservations::Reservations;
 use std::path::PathBuf;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// The bound on opening the disk and on the one look at what it can do.
 const OPEN_MAX: Duration = Duration::from_secs(5);
+
+/// How often a block node is asked whether it is in use: another's look at it passes.
+const CLAIM_LOOKS: u32 = 10;
+
+/// What to do about a file system that lives on.
+pub(super) const STILL_IN_USE_HINT: &str =
+    "end what keeps it, or unmount it there (`nsenter -t PID -m umount DIR`)";
 
 /// Everything that an arbitration starts with.
 pub(super) struct Setup {
@@ -40,6 +50,7 @@ pub(super) struct Setup {
 pub(super) fn setup(args: &Args, context: &Context) -> Result<Setup, Failure> {
     let mut disk = open(args, context)?;
     refuse_in_use(&disk)?;
+    refuse_claimed(args, &disk)?;
     refuse_attached(&disk)?;
     let (mode, why) = mode(args, &mut disk)?;
     let times = times(args, mode)?;
@@ -124,6 +135,41 @@ fn refuse_in_use(disk: &Disk) -> Result<(), Failure> {
         "free it first (umount, swapoff, vgchange -an, mdadm --stop) and keep it from being used at boot; CMD \
          is what mounts it, once the disk is ours",
     ))
+}
+
+/// A file system can live on the disk although no table of this process shows it: mounted in a container, or detached and
+/// still open. Registered with ours, its nexus would let its pages through; mounted again, it would show them.
+///
+/// Asked are the nodes of the paths that this arbiter will register: what goes through another one the disk refuses.
+fn refuse_claimed(args: &Args, disk: &Disk) -> Result<(), Failure> {
+    let source = args.mount.as_ref().map(|mount| mount.source().to_owned());
+    let mut devices: Vec<PathBuf> = source.into_iter().collect();
+    for path in &disk.paths {
+        let nodes = claimable_nodes(&path.name, &Roots::default());
+        devices.extend(nodes.into_iter().map(PathBuf::from));
+    }
+    let (found_in, found) = channel();
+    std::thread::spawn(move || {
+        // What cannot be opened says so when it is used.
+        let look = |device: &PathBuf| in_use::claimed(device, CLAIM_LOOKS).ok().flatten();
+        let _nobody_waits_any_more = found_in.send(devices.iter().find_map(look));
+    });
+    match found.recv_timeout(2 * OPEN_MAX) {
+        Ok(None) => Ok(()),
+        Ok(Some(claimed)) => Err(Failure::new(
+            Exit::Unsafe,
+            format!("not started, nothing was sent: {claimed}"),
+            STILL_IN_USE_HINT,
+        )),
+        Err(_) => Err(Failure::new(
+            Exit::TimedOut,
+            format!(
+                "not started, nothing was sent: a block node of {} does not open",
+                disk.name
+            ),
+            "see the kernel's log; once the path works again, or is removed, start again",
+        )),
+    }
 }
 
 /// What goes through a block node goes through the kernel's nexus: neither fenced with ours nor registered with it, and

@@ -39,4 +39,4 @@ pub use open::open;
 pub use privileges::Privileges;
 pub use sg_io::SgIo;
 pub use sysfs::Roots;
-pub use users::{block_nodes, with_attached};
+pub use users::{block_nodes, claimable_nodes, with_attached};

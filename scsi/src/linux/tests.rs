@@ -508,6 +508,22 @@ fn a_map_is_a_path_and_what_stands_on_it_is_a_use() {
 }
 
 #[test]
+fn what_uses_a_disk_has_its_claim_on_a_partition_the_disk_or_the_map_over_it() {
+    let tree = Tree::new("claims");
+    two_paths(&tree);
+    let disk = tree.root.join("sys/class/block/sdb");
+    tree.partition(&disk.canonicalize().unwrap(), "sdb1", "8:17");
+    let nodes = |block: &str| users::claimable_on(block.to_owned(), &tree.roots());
+    let node = |name: &str| tree.roots().node(name);
+    assert_eq!(nodes("sdb"), [node("sdb1"), node("sdb")]);
+    assert_eq!(nodes("sdc"), [node("sdc")], "the other path is another's");
+    // The map itself has claimed the paths then.
+    tree.mapped("dm-0", "253:0", "mpath-3600", "quorum", &["sdb", "sdc"]);
+    assert_eq!(nodes("sdb"), [node("dm-0")]);
+    assert_eq!(nodes("dm-0"), [node("dm-0")]);
+}
+
+#[test]
 fn an_array_holds_its_disks() {
     let tree = Tree::new("md");
     tree.scsi(TCM, "2:0:1:0", "sdb", "8:16", "naa.1");

@@ -178,6 +178,33 @@ pub fn block_nodes(name: &str, roots: &Roots) -> Vec<String> {
     nodes.iter().map(|node| roots.node(node)).collect()
 }
 
+/// The block nodes on which whatever uses the disk by this very name has its claim: the partitions and the disk, or those
+/// of the map over it. Other paths to the disk are not among them. None for what is not a disk of this kernel.
+#[must_use]
+pub fn claimable_nodes(name: &str, roots: &Roots) -> Vec<String> {
+    let block = match resolve::resolve(name, roots) {
+        Ok(Found::Scsi(disk)) => disk.block,
+        Ok(Found::Multipath { map, .. }) => Some(map),
+        Ok(Found::Nvme { block }) => Some(block),
+        Err(_) => None,
+    };
+    block.map_or_else(Vec::new, |block| claimable_on(block, roots))
+}
+
+pub(super) fn claimable_on(block: String, roots: &Roots) -> Vec<String> {
+    // A path is claimed by its map, and that is no use of the disk.
+    let maps = sysfs::names(&roots.block(&block).join("holders"));
+    let tops = if maps.is_empty() { vec![block] } else { maps };
+    tops.into_iter()
+        .flat_map(|top| {
+            let mut nodes = sysfs::partitions(&roots.block(&top));
+            nodes.push(top);
+            nodes
+        })
+        .map(|node| roots.node(&node))
+        .collect()
+}
+
 fn nodes_with_wwid(wwid: &str, roots: &Roots) -> BTreeSet<String> {
     whole_disks(roots)
         .filter(|name| wwid_of(name, roots).as_deref() == Some(wwid))

@@ -15,6 +15,7 @@ use super::{Heard, KEEPER_LATE, Phase, Session};
 use crate::arbitrate::mount::Mount;
 use crate::arbitrate::quorum_log::{self, Claim, Place};
 use crate::arbitrate::record::What;
+use crate::arbitrate::setup::STILL_IN_USE_HINT;
 use crate::clock;
 use crate::exit::{Exit, Failure, Outcome};
 use qlog::ClaimError;
@@ -114,22 +115,24 @@ impl Session<'_> {
             .as_ref()
             .map_or_else(String::new, Mount::words);
         let error = done.err().map(|error| error.to_string());
-        let failed = error.is_some();
+        let failed = error.clone();
         self.unmounting = false;
-        if failed && (self.arbiter_over || self.is_lost()) {
+        if failed.is_some() && (self.arbiter_over || self.is_lost()) {
             return self.detach();
         }
         self.print(What::Unmounted {
             what: what.clone(),
             error,
         });
-        if failed {
+        if let Some(error) = failed {
             // Given back it would be written by two. It is left as it is, held by this node's key.
             self.past.log = Some(
                 Failure::new(
                     Exit::Unknown,
-                    format!("{what} could not be unmounted, so the disk was not given back"),
-                    "end what uses it (`fuser -vm`), unmount it, and start and stop this node's qctl once more",
+                    format!(
+                        "{what} could not be unmounted, so the disk was not given back: {error}"
+                    ),
+                    format!("{STILL_IN_USE_HINT}, and start and stop this node's qctl once more"),
                 )
                 .outcome(Outcome::Unknown),
             );

@@ -1,11 +1,22 @@
 //! A file system on the disk (`--mount`): mounted by the owner alone, after the barrier; unmounted before the disk is
 //! given back, and at a loss when nothing of the command is left.
 //!
+//! A mount that is gone does not prove that the file system is: it may live in another mount namespace, or in whatever
+//! has something of it open ([`in_use`]). So the block device is asked:
+//! * before the start, and again before the mount: what lives there would come back with the pages of an earlier term;
+//! * after the unmount: the disk is given back only when nothing lives there any more;
+//! * at a loss the file system is shut down first, where it can be ([`shutdown`]): whatever lives on writes nothing.
+//!
 //! The kernel's calls block, so they are made on threads of their own; the session hears how it went.
 
+pub(super) mod in_use;
+mod shutdown;
+
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,6 +24,12 @@ use std::time::Duration;
 /// How often a clean unmount is tried: what has just ended may still be closing its files.
 const TRIES: u32 = 20;
 const BETWEEN: Duration = Duration::from_millis(100);
+
+/// How often a device is asked at a loss whether anything lives on it: nothing waits for the answer.
+const LOOKS_AT_A_LOSS: u32 = 3;
+
+/// How `umount` says that nothing is mounted there.
+const NOT_MOUNTED: Errno = Errno::EINVAL;
 
 /// What is mounted where.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,8 +62,18 @@ impl Mount {
         format!("{} on {}", self.source.display(), self.target.display())
     }
 
+    /// The block device.
+    pub(super) fn source(&self) -> &Path {
+        &self.source
+    }
+
     /// Mounts it, as whichever file system the kernel finds there.
+    ///
+    /// # Errors
+    /// The kernel's, and when a file system lives on the device already: mounted again it would show what it still has in
+    /// memory in place of what is on the disk.
     pub(super) fn mount(&self) -> io::Result<String> {
+        self.nothing_lives(TRIES)?;
         let mut refused = io::Error::from_raw_os_error(libc::ENODEV);
         for kind in kinds(&fs::read_to_string("/proc/filesystems")?) {
             let flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID;
@@ -59,7 +86,7 @@ impl Mount {
             ) {
                 Ok(()) => return Ok(kind),
                 // Not of this kind.
-                Err(nix::errno::Errno::EINVAL) => {
+                Err(Errno::EINVAL) => {
                     refused = io::Error::from_raw_os_error(libc::EINVAL);
                 }
                 Err(errno) => return Err(errno.into()),
@@ -68,24 +95,65 @@ impl Mount {
         Err(refused)
     }
 
-    /// Unmounts it with everything written, while the disk is still ours.
+    /// Unmounts it with everything written, while the disk is still ours. One that somebody has unmounted before is as good.
+    ///
+    /// # Errors
+    /// When it is in use, or lives on although it is mounted here no more: who keeps it, as far as that can be told.
     pub(super) fn unmount(&self) -> io::Result<()> {
         let mut tries = TRIES;
         loop {
             match umount2(&self.target, MntFlags::empty()) {
-                Ok(()) => return Ok(()),
-                Err(nix::errno::Errno::EBUSY) if tries > 0 => {
+                Ok(()) | Err(NOT_MOUNTED | Errno::ENOENT) => break,
+                Err(Errno::EBUSY) if tries > 0 => {
                     tries -= 1;
                     std::thread::sleep(BETWEEN);
+                }
+                Err(Errno::EBUSY) => {
+                    return Err(io::Error::other(format!(
+                        "{} is in use: {}",
+                        self.source.display(),
+                        in_use::keepers(&self.source)
+                    )));
                 }
                 Err(errno) => return Err(errno.into()),
             }
         }
+        self.nothing_lives(TRIES)
     }
 
     /// Takes it away although the disk is another's: what could not be written is lost, and must be.
+    ///
+    /// # Errors
+    /// When it lives on. Where file systems can be shut down it writes nothing any more even then.
     pub(super) fn detach(&self) -> io::Result<()> {
-        umount2(&self.target, MntFlags::MNT_DETACH).map_err(io::Error::from)
+        let shut_down = self.shut_down();
+        match umount2(&self.target, MntFlags::MNT_DETACH) {
+            Ok(()) | Err(NOT_MOUNTED | Errno::ENOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        self.nothing_lives(LOOKS_AT_A_LOSS)
+            .map_err(|error| match shut_down {
+                Ok(()) => io::Error::other(format!("shut down, so it writes nothing, but {error}")),
+                Err(_) => error,
+            })
+    }
+
+    fn shut_down(&self) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_DIRECTORY);
+        let root = options.open(&self.target)?;
+        // Unmounted by somebody, the directory is in another file system: the host's own.
+        if root.metadata()?.dev() != fs::metadata(&self.source)?.rdev() {
+            return Err(NOT_MOUNTED.into());
+        }
+        shutdown::shut_down(&root).map_err(io::Error::from)
+    }
+
+    fn nothing_lives(&self, looks: u32) -> io::Result<()> {
+        match in_use::claimed(&self.source, looks)? {
+            None => Ok(()),
+            Some(by) => Err(io::Error::other(by)),
+        }
     }
 }
 
@@ -129,6 +197,7 @@ mod tests {
             .parse()
             .unwrap();
         assert!(mount.mount().is_err());
+        assert!(mount.unmount().is_err());
         assert!(mount.detach().is_err());
     }
 }
