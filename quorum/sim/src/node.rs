@@ -126,7 +126,7 @@ pub struct Node {
     /// When it last said that a round had failed: what that round had asked is nobody's.
     pub(crate) round_failed_at: Instant,
     pub(crate) path_came_at: Instant,
-    /// An owner was told to give the disk back, in the world's time.
+    /// It was told to give the disk back, in the world's time.
     pub(crate) release_asked_at: Option<Instant>,
     /// Its next write stays in its host for so long.
     pub hold_next: Option<Duration>,

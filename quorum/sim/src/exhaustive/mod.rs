@@ -471,7 +471,9 @@ impl World {
         let node = &mut self.nodes[index];
         node.paused = None;
         let arrived = std::mem::take(&mut node.inbox);
-        self.give(index, Input::Tick);
+        // A timer is late: its driver tells that first, and no lateness is allowed here.
+        let late = node.deadline().is_some_and(|at| at < node.now);
+        self.give(index, if late { Input::Stalled } else { Input::Tick });
         for input in arrived {
             self.give(index, input);
         }
@@ -562,9 +564,12 @@ impl World {
 }
 
 impl Node {
+    fn deadline(&self) -> Option<Instant> {
+        self.machine.as_ref().and_then(Arbitration::next_deadline)
+    }
+
     fn is_due(&self) -> bool {
-        let deadline = self.machine.as_ref().and_then(Arbitration::next_deadline);
-        deadline.is_some_and(|at| at <= self.now)
+        self.deadline().is_some_and(|at| at <= self.now)
     }
 
     fn is_final(&self) -> bool {

@@ -11,6 +11,9 @@ use quorum_core::arbitration::{
 use scsi::reservation::{Answer, AttentionKind, Exchange, Key, Reply, Verb};
 use std::time::Duration;
 
+/// What a point in time may be off by that was told by a node's clock.
+const ROUNDING: Duration = Duration::from_micros(1);
+
 impl World {
     /// Before a machine hears of it.
     pub(super) fn watch_input(&mut self, index: usize, input: &Input) {
@@ -25,6 +28,10 @@ impl World {
             Input::Mark { mark, .. } => node.seen.read_mark(*mark),
             Input::Epoch { still_ours, .. } => node.seen.read_epoch(*still_ours),
             Input::Fed | Input::Start { .. } => node.fed_at = shows,
+            // It may be told again, when it has begun already.
+            Input::Release => {
+                node.release_asked_at.get_or_insert(self.now);
+            }
             Input::PathChanged { usable: true, .. } => node.path_came_at = shows,
             _ => {}
         }
@@ -249,9 +256,9 @@ impl World {
                     return;
                 };
                 let unproved = if node.config.mode == Mode::Spc2 {
-                    // Whoever can reserve it has it, by whatever way.
+                    // Whoever can reserve it has it, by whatever way. From a clock to the world's time is rounded.
                     let reserved_at = node.win.reserved_at.map(|at| node.clock.when(at));
-                    reserved_at.is_none_or(|at| at < asked_at)
+                    reserved_at.is_none_or(|at| at + ROUNDING < asked_at)
                 } else {
                     let over = node.term < self.checkers.deposed_writes.term();
                     // A power loss leaves nothing that would tell.

@@ -529,7 +529,6 @@ impl World {
             }
             (Farewell::Release, _) => {
                 self.nodes[index].belief = Belief::Nothing;
-                self.nodes[index].release_asked_at = Some(self.now);
                 self.give(index, Input::Release);
             }
         }
