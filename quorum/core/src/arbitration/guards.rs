@@ -70,7 +70,8 @@ guards! {
     /// A loser whose unregister may still take effect has not won, though it turns out to hold.
     UnsettledLeaveIsNoWin,
     /// A nexus that is found holding, though no take was sent with its key and it did not hold when it registered, waits
-    /// like any other: an older RESERVE took effect late, on a disk that does not compare its key.
+    /// like any other: an older RESERVE took effect late, on a disk that does not compare its key. On a disk that forgets
+    /// reservations without power it waits in any case: the life before may have taken it without a wait.
     HoldingIsEarned,
     /// A loser starts over only after one wait from its REGISTER and its turn in the nodes' order.
     LosersTakeTurns,

@@ -70,7 +70,7 @@ impl Tenure {
         }
         Self {
             proved_at,
-            next_round_at: desk.now + times.defend_interval,
+            next_round_at: proved_at + times.defend_interval,
             settling: Some(Settling {
                 until: desk.now + settle,
                 held,

@@ -58,7 +58,8 @@ pub(super) struct Owning {
     key: Key,
     pub(super) tenure: Tenure,
     round: Option<Round>,
-    /// This host stood still during the round: another follows it.
+    /// A round is owed, as soon as a path is free and none is under way: this host stood still during the last one, or
+    /// no path was free when one was due.
     again: bool,
     /// A path that is being given the term's key.
     join: Option<Join>,
@@ -231,6 +232,7 @@ impl Persistent {
             }
         }
         if round.reads.is_empty() {
+            owning.again = true;
             self.round_failed("no path is free");
         }
     }
@@ -250,6 +252,25 @@ impl Persistent {
     // --------------------------------------------------------------- answers
 
     pub(super) fn on_round_answer(
+        &mut self,
+        id: CommandId,
+        path: PathId,
+        verb: &Verb,
+        sent_at: Instant,
+        answer: Answer,
+    ) {
+        self.take_round_answer(id, path, verb, sent_at, answer);
+        let fed_at = self.fed_at;
+        if let Phase::Owning(owning) = &self.phase
+            && owning.again
+            && owning.round.is_none()
+            && Tenure::may_defend(&self.desk, fed_at)
+        {
+            self.start_round();
+        }
+    }
+
+    fn take_round_answer(
         &mut self,
         id: CommandId,
         path: PathId,
@@ -354,11 +375,6 @@ impl Persistent {
             || !self.desk.stands(Guard::JoinFollowsACleanRound);
         if proves_for_paths {
             self.join_paths();
-        }
-        if let Phase::Owning(owning) = &self.phase
-            && owning.again
-        {
-            self.start_round();
         }
     }
 

@@ -18,7 +18,8 @@ use super::super::guards::Guard;
 use super::super::tenure::Tenure;
 use super::challenge::Challenge;
 use super::{
-    Answer, Event, Instant, Key, KeyOwner, PathId, Persistent, Phase, Refusal, Refused, Verb,
+    Answer, Event, Instant, Key, KeyOwner, PathId, Persistent, Phase, Refusal, Refused, Support,
+    Verb,
 };
 
 /// How many REGISTERs one challenge may send: 24 paths, each refused once, or a few paths among the
@@ -266,7 +267,10 @@ impl Persistent {
         };
         let retake = registering.retake.take();
         let replaced = registering.replaced;
-        self.may_hold = registering.held.then_some(key);
+        // A disk that forgets may have been taken by the life before through a power loss, without a wait.
+        let persists = !self.desk.config.policy.accept_no_aptpl
+            || self.capabilities.aptpl_active == Support::Yes;
+        self.may_hold = (registering.held && persists).then_some(key);
         self.errand.stumbles = 0;
         if self.capabilities.host_registration {
             self.paths.all_registered(key);
