@@ -74,7 +74,10 @@ fn search(scope: Scope, largest: usize) -> bool {
         .spawn_bfs()
         .join();
     let states = checker.unique_state_count();
-    let exhausted = checker.state_count() < largest;
+    let discoveries = checker.discoveries();
+    let holds = discoveries.keys().all(|name| !name.starts_with('S'));
+    // It ends with the first that does not hold.
+    let exhausted = checker.state_count() < largest && holds;
     println!(
         "{:?}: {} nodes, {} faults, {} keys: {} states{}, depth {}, {:.0} s",
         scope.mode,
@@ -87,12 +90,14 @@ fn search(scope: Scope, largest: usize) -> bool {
         began.elapsed().as_secs_f64()
     );
     let mut sound = true;
-    for (name, path) in checker.discoveries() {
+    for (name, path) in discoveries {
         if name.starts_with('S') {
             sound = false;
             println!("{name} does not hold: {:?}", path.last_state().violated());
-            for (number, action) in path.into_actions().iter().enumerate() {
-                println!("  {number:>3} {action:?}");
+            for (number, (world, action)) in path.into_vec().iter().enumerate() {
+                let under_way = world.under_way().join("; ");
+                let action = action.map_or_else(|| "end".into(), |action| format!("{action:?}"));
+                println!("  {number:>3} {action:<16} {under_way}");
             }
         }
     }

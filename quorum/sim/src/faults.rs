@@ -69,6 +69,8 @@
 //! S2, no write of a deposed owner ([`crate::checkers::deposed_writes`]); each is counted:
 //! * *Exposed*: accepted while nobody held the disk: after a reset or a nexus loss under SCSI-2, a power loss without APTPL,
 //!   CLEAR, an operator's RELEASE. `O` is paused; reset; its write arrives; `C` reserves; it lands.
+//!   Or, under SCSI-2, before the next owner has heard of its win, or behind its barrier where it is blind to resets: `C` clears the task set; reset,
+//!   eaten; the write arrives; `C` reserves; it lands.
 //! * *Revived*: an owner whose term is over, and which does not know it, reserves the open disk again. SCSI-2: `O` is paused;
 //!   `C` wins; another resets; `O` goes on and reserves before `C` does, or before `C`, paused, is told of its win.
 //!   Persistent mode: only after CLEAR or a power loss without APTPL, by an owner whose clock stood still: it re-takes, perhaps by a RESERVE that

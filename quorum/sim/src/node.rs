@@ -128,6 +128,11 @@ pub struct Node {
     pub(crate) path_came_at: Instant,
     /// It was told to give the disk back, in the world's time.
     pub(crate) release_asked_at: Option<Instant>,
+    /// SCSI-2: when its last CLEAR TASK SET took effect, and whether others have eaten an attention of its since.
+    pub(crate) cleared_at: Option<Instant>,
+    pub(crate) blind: bool,
+    /// SCSI-2: when the last RESERVE of it took effect.
+    pub(crate) reserve_took_effect_at: Option<Instant>,
     /// Its next write stays in its host for so long.
     pub hold_next: Option<Duration>,
     /// One after the other: the next command whose name contains the text is an occasion for this.
@@ -191,6 +196,9 @@ impl Node {
             round_failed_at: Instant::ZERO,
             path_came_at: Instant::ZERO,
             release_asked_at: None,
+            cleared_at: None,
+            blind: false,
+            reserve_took_effect_at: None,
             hold_next: None,
             ambushes: VecDeque::new(),
         }

@@ -5,12 +5,16 @@
 //! reset or a nexus loss under SCSI-2, a power loss without APTPL, or an operator's CLEAR. Such a write is counted
 //! as *exposed*; in persistent mode with APTPL only a CLEAR opens the disk.
 //!
+//! Under SCSI-2 the present term counts from the RESERVE that its win rests on: a reset may open the disk again before the node has heard
+//! of its answer.
+//!
 //! Under SCSI-2 an owner that is deposed and does not know it yet may even reserve the disk again after such a reset:
 //! it is *revived*, and what it writes is exposed.
 //!
 //! Where a term began without any barrier (nothing could be sent, and that was said) the settle time stands in
 //! for it, which is best effort: writes of earlier terms are then counted as exposed too.
 
+use quorum_core::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The checker.
@@ -33,6 +37,7 @@ struct Write {
     term: u64,
     /// Accepted on an open disk, in this term.
     open_in: Option<u64>,
+    accepted_at: Instant,
     /// A late RESERVE, or a registration after a power loss without APTPL, let it through.
     excused: bool,
     /// A late REGISTER of its nexus let it through.
@@ -60,9 +65,18 @@ impl DeposedWrites {
     }
 
     /// A node was told `Held`. Without a `barrier` only the settle time stands between it and older writes.
-    pub const fn held(&mut self, barrier: bool) {
+    ///
+    /// `reserved_at`: SCSI-2, when its last RESERVE took effect, or its barrier, where others have eaten an attention of its
+    /// since: what was accepted after that, through a disk that was opened again, counts in this term.
+    pub fn held(&mut self, barrier: bool, reserved_at: Option<Instant>) {
         self.terms += 1;
         self.no_barrier = !barrier;
+        let since = |at: Instant| reserved_at.is_some_and(|reserved_at| at > reserved_at);
+        for write in self.writes.values_mut() {
+            if write.open_in.is_some() && since(write.accepted_at) {
+                write.open_in = Some(self.terms);
+            }
+        }
     }
 
     /// The owner of this term decides on a write; it may not know yet that its term is over.
@@ -70,6 +84,7 @@ impl DeposedWrites {
         let write = Write {
             term,
             open_in: None,
+            accepted_at: Instant::ZERO,
             excused: false,
             let_in: false,
         };
@@ -77,10 +92,11 @@ impl DeposedWrites {
     }
 
     /// It was accepted; `open`: while nobody held the disk.
-    pub fn accepted(&mut self, token: u64, open: bool) {
+    pub fn accepted(&mut self, token: u64, open: bool, now: Instant) {
         let terms = self.terms;
         if let Some(write) = self.writes.get_mut(&token) {
             write.open_in = open.then_some(terms);
+            write.accepted_at = now;
         }
     }
 
@@ -147,16 +163,16 @@ mod tests {
     #[test]
     fn an_old_write_lands_only_through_an_open_disk() {
         let mut checker = DeposedWrites::default();
-        checker.held(true);
+        checker.held(true, None);
         for token in 1..=3 {
             checker.decided(token, 1);
         }
-        checker.accepted(1, false);
+        checker.accepted(1, false, Instant::ZERO);
         assert_eq!(checker.landed(1), Ok(Landed::Present));
-        checker.accepted(2, true);
-        checker.held(true);
+        checker.accepted(2, true, Instant::ZERO);
+        checker.held(true, None);
         assert!(checker.landed(2).is_err(), "accepted before the barrier");
-        checker.accepted(3, true);
+        checker.accepted(3, true, Instant::ZERO);
         assert_eq!(checker.landed(3), Ok(Landed::Exposed));
     }
 }

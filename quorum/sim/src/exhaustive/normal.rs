@@ -10,6 +10,10 @@ impl World {
     pub(super) fn normalize(&mut self) {
         self.unit = self.unit.clone().without_generation();
         for index in 0..self.nodes.len() {
+            if self.nodes[index].paused.is_some() {
+                // Its machine has not heard of the time that passes: it stands in the node's own frame until it goes on.
+                continue;
+            }
             let now = self.nodes[index].now;
             let to_normal = |at: Instant| {
                 if at >= now {

@@ -130,7 +130,15 @@ impl World {
         }
         self.note_revived_before(index);
         let node = &mut self.nodes[index];
-        self.checkers.deposed_writes.held(!node.weak_barrier);
+        // A reset of which it could not know may have opened the disk behind its barrier.
+        let reserved_at = if node.blind {
+            node.cleared_at
+        } else {
+            node.reserve_took_effect_at
+        };
+        self.checkers
+            .deposed_writes
+            .held(!node.weak_barrier, reserved_at);
         node.weak_barrier = false;
         node.term = self.checkers.deposed_writes.term();
         self.counts.terms += 1;

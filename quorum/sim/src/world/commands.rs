@@ -187,6 +187,7 @@ impl World {
             self.fault(FaultKind::AttentionsEaten, || format!("n{}", effect.node));
             if self.mode() == Mode::Spc2 {
                 self.checkers.live_owner.disk_trouble(self.now);
+                self.nodes[index].blind |= self.disk.has_attentions(effect.nexus);
             }
             self.disk.eat_attentions(effect.nexus);
         }
@@ -206,6 +207,11 @@ impl World {
             && matches!(exchange.answer, Answer::Done(_))
         {
             self.note_retake(&effect, index);
+        }
+        if effect.verb == Verb::ClearTaskSet {
+            // What was accepted while it could see no reset is nobody's doing: there is no barrier behind it.
+            self.nodes[index].cleared_at = Some(self.now);
+            self.nodes[index].blind = false;
         }
         if effect.verb == Verb::Spc2Reserve && matches!(exchange.answer, Answer::Done(_)) {
             self.note_reserve(&effect, index);
@@ -243,6 +249,7 @@ impl World {
     /// SCSI-2: a RESERVE took effect of which nobody knows any more, or whose sender does not know that its term is
     /// over. What its nexus has under way will be accepted.
     fn note_reserve(&mut self, effect: &Effect, index: usize) {
+        self.nodes[index].reserve_took_effect_at = Some(self.now);
         let node = &self.nodes[index];
         if node.stood {
             self.checkers.live_owner.disk_trouble(self.now);

@@ -302,7 +302,7 @@ impl World {
     }
 
     fn accepted(&mut self, token: u64, open: bool) {
-        self.checkers.deposed_writes.accepted(token, open);
+        self.checkers.deposed_writes.accepted(token, open, self.now);
         if open && self.opened_by_operator && self.mode() == Mode::Persistent {
             // Behind the next owner's barrier, perhaps, and before it hears of its win.
             self.checkers.deposed_writes.excuse(token);
