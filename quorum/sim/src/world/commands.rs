@@ -183,6 +183,7 @@ impl World {
             self.note_reset();
         }
         let index = self.at(effect.node);
+        self.nodes[index].blind |= eats;
         if self.nodes[index].eats_attentions {
             self.fault(FaultKind::AttentionsEaten, || format!("n{}", effect.node));
             if self.mode() == Mode::Spc2 {
