@@ -2,17 +2,22 @@
 
 use crate::claim::{Claim, Fencing, Owner};
 use crate::error::{ClaimError, CreateError, OpenError, WriteError};
+use crate::frame;
 use crate::ids::Lsn;
 use crate::inspect::{self, Stored};
-use crate::layout::Format;
-use crate::log::create_from;
+use crate::layout::{Format, MAX_SEGMENTS};
+use crate::log::{RESERVE, create_from};
 use crate::recover::{Entry, Frame, Replay, open, replay_from_any_checkpoint, roots, state};
 use crate::storage::Storage;
 use crate::superblock::Superblock;
+use crate::words::round_up;
+use std::sync::Arc;
 
 /// What was copied.
 #[derive(Debug)]
 pub struct Salvaged {
+    /// The sizes of the new log: its ring is larger than was asked for when the records needed that.
+    pub format: Format,
     /// The checkpoint's last record; none when there was none that could be read.
     pub checkpoint: Option<Lsn>,
     /// Records copied behind it.
@@ -109,6 +114,9 @@ fn has_only_objects<S: Storage>(from: &S, superblock: &Superblock) -> bool {
 /// Reads the checkpoint of `from`, its records up to the first damage and its named objects, and writes them to a new
 /// log in `to`, under the same numbers; `progress` is told how many bytes of it are prepared.
 ///
+/// The records may lie less densely there: when they do not fit, it begins again with a larger ring than `format` has,
+/// at the cost of room for checkpoints.
+///
 /// # Errors
 /// [`SalvageError`].
 pub fn salvage<S: Storage, T: Storage>(
@@ -119,29 +127,68 @@ pub fn salvage<S: Storage, T: Storage>(
 ) -> Result<Salvaged, SalvageError> {
     let superblock = roots::newest(from, crate::Guards::ALL_ON, &mut Vec::new())
         .map_err(SalvageError::Source)?;
-    let shared = Frame::of(&superblock, crate::Guards::ALL_ON);
     let (prefix, damage) = read(from, &superblock).map_err(SalvageError::Source)?;
-    let first = prefix.first.unwrap_or(
-        prefix
-            .checkpoint
-            .as_ref()
-            .map_or(Lsn(1), |(upto, _)| upto.next()),
-    );
+    let to = Arc::new(to);
+    let mut full = None;
+    let sizes = prefix.records.iter().map(Vec::len);
+    let bytes = sizes.map(frame::record_bytes).sum::<usize>() as u64;
+    for format in std::iter::successors(Some(format), larger_ring) {
+        if full.is_some() && u64::from(format.segments - RESERVE) * format.segment_bytes < bytes {
+            continue;
+        }
+        match write(from, &superblock, &prefix, &to, format, progress) {
+            Ok(written) => return Ok(Salvaged { damage, ..written }),
+            Err(error @ SalvageError::Write(WriteError::Full { .. })) => {
+                full.get_or_insert(error);
+            }
+            Err(error) => return Err(full.unwrap_or(error)),
+        }
+    }
+    Err(full.expect("the first one was tried"))
+}
+
+/// The next one to try in the same region, if it leaves room for anything else.
+fn larger_ring(format: &Format) -> Option<Format> {
+    let block = u64::from(format.block_bytes);
+    let larger = if format.segments < MAX_SEGMENTS {
+        format.with_ring(format.segments + 1, format.segment_bytes)
+    } else {
+        format.with_ring(
+            MAX_SEGMENTS,
+            round_up(format.segment_bytes * 9 / 8 + 1, block),
+        )
+    };
+    larger.ok()
+}
+
+/// Writes a new log.
+fn write<S: Storage, T: Storage>(
+    from: &S,
+    superblock: &Superblock,
+    prefix: &Prefix,
+    to: &Arc<T>,
+    format: Format,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Salvaged, SalvageError> {
+    let checkpoint = prefix.checkpoint.as_ref().map(|(upto, _)| *upto);
+    let first = prefix.first.unwrap_or(checkpoint.map_or(Lsn(1), Lsn::next));
+    let guards = crate::Guards::ALL_ON;
     create_from(
-        &to,
+        to,
         format,
-        superblock.cluster,
+        superblock.cluster.clone(),
         first,
-        crate::Guards::ALL_ON,
+        guards,
         progress,
     )?;
-    let new = open(to, &mut ()).map_err(SalvageError::Open)?;
+    let new = open(Arc::clone(to), &mut ()).map_err(SalvageError::Open)?;
     let log = new.claim(Claim::new(Owner::default(), Fencing::Unfenced))?;
     if let Some((_, state)) = &prefix.checkpoint {
         log.checkpoint(Lsn(first.0 - 1), state)?;
     }
     let (mut objects, mut lost_objects) = (Vec::new(), Vec::new());
     let stored = inspect::stored(from).ok();
+    let shared = Frame::of(superblock, guards);
     for (name, object) in stored.iter().flat_map(Stored::objects) {
         match state::read_object(from, &shared, object, "an object") {
             Ok(bytes) => {
@@ -159,16 +206,16 @@ pub fn salvage<S: Storage, T: Storage>(
         log.commit(last).map_err(WriteError::Poisoned)?;
     }
     log.close()?;
-    let checkpoint = prefix.checkpoint.map(|(upto, _)| upto);
     let records = prefix.records.len() as u64;
     Ok(Salvaged {
+        format,
         checkpoint,
         records,
         last: Lsn(first.0 - 1 + records),
         objects,
         lost_objects,
         older_objects: stored.is_some_and(|stored| stored.are_older()),
-        damage,
+        damage: None,
     })
 }
 

@@ -204,6 +204,25 @@ fn a_full_log_says_so_and_goes_on_after_a_checkpoint() {
     assert!(count > 20 * 50, "{count}");
 }
 
+/// A batch stays in the segment that it was begun for: both segments that appends may use are full but for a few blocks.
+#[test]
+fn a_batch_that_grows_leaves_no_segment_half_empty() {
+    let storage = new_region();
+    let (_, log) = claim(&storage);
+    log.append_durable(&[7; 30_000]).unwrap(); // The first segment may be left from now on.
+    let full = loop {
+        match log.append(&[7; 1000]) {
+            Ok(_never_committed) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, WriteError::Full { .. }), "{full}");
+    let segment = log.layout().format().segment_bytes;
+    let taken = 30_000 + 1000 * (log.position().next.0 - 2);
+    assert!(taken > 2 * (segment - 3 * 4096), "{taken}");
+    assert!(log.position().free_bytes < 2 * 4096);
+}
+
 #[test]
 fn owner_after_owner_without_a_checkpoint_always_finds_a_segment() {
     let storage = new_region();

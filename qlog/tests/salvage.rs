@@ -5,7 +5,7 @@ use qlog::inspect::inspect;
 use qlog::storage::MemoryStorage;
 use qlog::{
     Claim, Cluster, Entry, Fencing, Format, Log, Lsn, OpenError, Owner, Replay, SalvageError,
-    Salvaged, create, open, salvage,
+    Salvaged, WriteError, create, open, salvage,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -224,4 +224,71 @@ fn objects_are_copied_when_there_was_no_checkpoint_and_all_records_are_gone() {
     assert_eq!(salvaged.objects, ["disk"]);
     assert_eq!((salvaged.checkpoint, salvaged.records), (None, 0));
     assert_eq!(seen, Seen::default());
+}
+
+/// Appends until the log is full, and commits after so many; the last record.
+fn fill(log: &Log<Arc<MemoryStorage>>, batch: u64) -> Lsn {
+    let mut last = None;
+    loop {
+        match log.append(&[7; 1000]) {
+            Ok(ticket) if ticket.lsn.0.is_multiple_of(batch) => log.commit(ticket).unwrap(),
+            Ok(ticket) => last = Some(ticket),
+            Err(WriteError::Full { .. }) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    log.commit(last.unwrap()).unwrap();
+    Lsn(log.position().durable.0 - 1)
+}
+
+#[test]
+fn a_full_log_fits_into_one_of_the_same_sizes() {
+    // Segments that are smaller than the largest frame, and larger.
+    for (region, segment, batch) in [(1, 64, 2), (1, 64, 7), (1, 64, 1000), (12, 2048, 50)] {
+        let region = region << 20;
+        let format = Format::for_region(region, 4096).unwrap();
+        let format = format.with_ring(4, segment << 10).unwrap();
+        let new_storage = || Arc::new(MemoryStorage::new(usize::try_from(region).unwrap(), 4096));
+        let (storage, new) = (new_storage(), new_storage());
+        create(&storage, format, Cluster::default(), &mut |_| {}).unwrap();
+        let log = claim(&storage);
+        let last = fill(&log, batch);
+        log.close().unwrap();
+        let salvaged = salvage(&*storage, Arc::clone(&new), format, &mut |_| {}).unwrap();
+        assert_eq!((salvaged.format, salvaged.last), (format, last));
+        let mut seen = Seen::default();
+        open(new, &mut seen).unwrap();
+        assert_eq!(seen.records, (1..=last.0).collect::<Vec<_>>());
+    }
+}
+
+/// The first segment of an epoch takes a few records less than the others, and here the first one is not kept.
+#[test]
+fn a_log_that_needs_a_larger_ring_gets_one() {
+    let storage = new_region();
+    let log = claim(&storage);
+    let middle = Lsn(fill(&log, 1000).0 / 2);
+    log.checkpoint(middle, b"the first segment and a bit")
+        .unwrap();
+    let last = fill(&log, 1000);
+    log.close().unwrap();
+    let (salvaged, seen) = rescue(&storage);
+    assert_eq!(salvaged.format.segments, format().segments + 1);
+    assert_eq!(salvaged.checkpoint, Some(middle));
+    assert_eq!(seen.records, (middle.0 + 1..=last.0).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_no_ring_in_the_region_takes_is_told_as_full() {
+    let large = Format::for_region(4 * REGION as u64, 4096).unwrap();
+    let storage = Arc::new(MemoryStorage::new(4 * REGION, 4096));
+    create(&storage, large, Cluster::default(), &mut |_| {}).unwrap();
+    fill(&claim(&storage), 50);
+    let small = Format::for_region(REGION as u64 / 2, 4096).unwrap();
+    let new = MemoryStorage::new(REGION / 2, 4096);
+    let error = salvage(&*storage, new, small, &mut |_| {}).unwrap_err();
+    assert!(
+        matches!(error, SalvageError::Write(WriteError::Full { .. })),
+        "{error}"
+    );
 }

@@ -8,7 +8,7 @@ use crate::audit;
 use crate::disk::plan::Consent;
 use crate::exit::{Exit, Failure};
 use crate::output::{GOOD, Report, WARN};
-use qlog::{OpenError, Salvaged};
+use qlog::{Format, OpenError, Salvaged};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -24,6 +24,8 @@ The checkpoint is the newest that is whole, also where opening would refuse it: 
 and the one that the catalogue before names when the newest catalogue is lost; objects that come from that one may be
 older than the last that were stored, which is told. Without any whole checkpoint, and with records cut off that one
 covered, nothing is copied: what is left are changes of a state that nobody has.
+
+The new log has the ring of the old one, or a larger one when the records lie less densely in it and need that.
 
 Whether the cluster may go on from a log that has lost acknowledged records is for people to decide.
 
@@ -86,12 +88,15 @@ impl Args {
             destination.abandon();
             failure::of_salvage(&self.from, &self.to, &error)
         })?;
-        let plan = destination.plan.clone();
+        let asked = destination.plan.format;
+        let mut plan = destination.plan.clone();
+        plan.format = salvaged.format;
         let after = json!({ "records": salvaged.records, "last_lsn": view::lsn(salvaged.last) });
         let report = Rescued {
             from: source.json(),
             audit: create::event(&plan, "log salvage", after),
             plan,
+            asked,
             salvaged,
         };
         context.output.report(&report)?;
@@ -102,6 +107,7 @@ impl Args {
 struct Rescued {
     from: Value,
     plan: Plan,
+    asked: Format,
     salvaged: Salvaged,
     audit: audit::Event,
 }
@@ -116,6 +122,7 @@ impl Report for Rescued {
         json!({
             "from": self.from,
             "place": self.plan.place.json(),
+            "format": view::format_json(&salvaged.format),
             "checkpoint_lsn": salvaged.checkpoint.map(view::lsn),
             "records": salvaged.records,
             "last_lsn": view::lsn(salvaged.last),
@@ -135,6 +142,16 @@ impl Report for Rescued {
             self.plan.place.path.display(),
             self.plan.place.words()
         )?;
+        if salvaged.format != self.asked {
+            writeln!(
+                page,
+                "ring        {} segments of {}: the records do not fit in {} of {}",
+                salvaged.format.segments,
+                place::bytes(salvaged.format.segment_bytes),
+                self.asked.segments,
+                place::bytes(self.asked.segment_bytes)
+            )?;
+        }
         if let Some(lsn) = salvaged.checkpoint {
             writeln!(page, "checkpoint  LSN {lsn}")?;
         }
@@ -152,7 +169,7 @@ impl Report for Rescued {
         if salvaged.older_objects {
             writeln!(
                 page,
-                "{WARN}older{WARN:#}       the newest list of objects is damaged: what was copied is of the one before"
+                "{WARN}older{WARN:#}       the newest list of objects is lost: what was copied is of one before"
             )?;
         }
         match &salvaged.damage {

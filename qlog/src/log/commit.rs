@@ -30,12 +30,22 @@ struct Sealed {
 }
 
 impl<S: Storage> Log<S> {
-    /// Can the open batch take a record of this size, and still be placed?
+    /// Can the open batch take a record of this size, and still be placed? Not when it would have to leave the present
+    /// segment for it, where what is left would be wasted.
     pub(super) fn batch_takes(&self, state: &State, record: usize) -> bool {
         let body = state.body.len() + frame::record_bytes(record);
-        body <= frame::MAX_BODY_BYTES
-            && state.records < u16::MAX
-            && self.destination(state, frame::frame_bytes(body)).is_some()
+        if body > frame::MAX_BODY_BYTES || state.records == u16::MAX {
+            return false;
+        }
+        let segment = |body| {
+            let (tail, _) = self.destination(state, frame::frame_bytes(body))?;
+            Some(tail.generation)
+        };
+        match segment(body) {
+            None => false,
+            Some(with_it) if state.records == 0 || with_it == state.tail.generation => true,
+            with_it => with_it == segment(state.body.len()),
+        }
     }
 
     /// There is room for a seal behind the last frame. It never begins a segment: every one that is left behind has

@@ -24,6 +24,7 @@ mod superblocks;
 
 pub use create::{create, create_with};
 pub(crate) use create::{create_from, random};
+pub(crate) use place::RESERVE;
 
 use crate::buffer::Aligned;
 use crate::catalogue::Catalogue;
@@ -119,7 +120,8 @@ pub struct Position {
     pub next: Lsn,
     /// Everything before it is durable.
     pub durable: Lsn,
-    /// Bytes that appends may still use before the next checkpoint, at least.
+    /// Bytes of the ring that frames may still take before the next checkpoint. What is left of a segment is not used
+    /// by a record that does not fit there.
     pub free_bytes: u64,
     /// Less than half of the ring that appends may use is left: a checkpoint is due.
     pub wants_checkpoint: bool,
