@@ -51,7 +51,9 @@ times in a defend interval by itself).
 
 Ends with 0 after a clean stop, 24 if another holds the disk, 106 if it was the owner and lost it, 113 if the
 disk belongs to another cluster; with CMD, with CMD's status (128 + n on a signal), unless the disk was lost
-(106) or never owned (24). 107 if this host uses the disk (mounted, swapped to, held): then nothing is started.")]
+(106) or never owned (24). 107 if this host uses the disk (mounted here or in a container, swapped to, held): then
+nothing is started. 112 if the file system of --mount could not be unmounted, or lives on in a container: then the
+disk is not given back.")]
 pub(crate) struct Args {
     /// The disk: /dev/sdX, /dev/sgN, /dev/disk/by-id/..., /dev/mapper/..., /dev/nvmeXnY, or
     /// emu:FILE?nexus=NAME

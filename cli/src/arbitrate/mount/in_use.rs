@@ -87,7 +87,7 @@ fn search(device: &Path) -> Vec<String> {
     let mut silent = Vec::new();
     for pid in pids {
         match use_by(pid, number) {
-            Use::Of(what) => keepers.push(format!("process {} has {what}", named(pid))),
+            Use::Of(what) => keepers.push(format!("process {} has {what} in it", named(pid))),
             Use::Unreadable(what) => silent.push(format!(
                 "perhaps process {}: {what} cannot be read",
                 named(pid)
@@ -181,17 +181,13 @@ enum Use {
 fn use_by(pid: u32, number: u64) -> Use {
     let process = Path::new("/proc").join(pid.to_string());
     let single = ["cwd", "root", "exe"].map(|name| process.join(name));
-    let words = [
-        "its working directory in it",
-        "its root directory in it",
-        "its program in it",
-    ];
+    let words = ["its working directory", "its root directory", "its program"];
     let mut unreadable = Use::None;
     let open = fs::read_dir(process.join("fd"))
         .into_iter()
         .flatten()
         .flatten();
-    let files = open.map(|entry| (entry.path(), "a file of it open"));
+    let files = open.map(|entry| (entry.path(), "an open file"));
     for (link, what) in single.into_iter().zip(words).chain(files) {
         match fs::metadata(link) {
             Ok(file) if file.dev() == number => return Use::Of(what),
