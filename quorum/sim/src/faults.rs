@@ -101,8 +101,8 @@
 //! Takes and terms ([`crate::checkers::takes`], [`crate::checkers::terms`]): not on the hostile disk; "holds at `Held`" not
 //! within a challenge of a power loss, an outage or CLEAR; "has read that the disk is not its own" not by a read of a round
 //! that has failed meanwhile, whose answer is nobody's: the next round looks again, or the self-stop age is there.
-//! *Known, not excused, about once in ten thousand worlds*: a foreign registration that comes between the look at APTPL and
-//! `Held` of a long settle time switches APTPL off; the first rounds of the owner switch it on again.
+//! *Known, not excused, about once in thirty thousand worlds* (seed 2732101037823): "let in", above, by a write that an owner whose clock
+//! stood still decides on behind its late REGISTER, and not before it.
 //!
 //! [`Input::Start`]: quorum_core::arbitration::Input::Start
 //! [`Input::Stalled`]: quorum_core::arbitration::Input::Stalled
