@@ -81,7 +81,8 @@
 //!   after its sender, owner by another REGISTER since, was deposed, and lets in a write that is in its host still:
 //!   `O` REGISTER 1, no answer; REGISTER 2, GOOD; takes, writes, is paused; `C` takes; REGISTER 1 takes effect; the write is
 //!   accepted. **Not mended**: no command of the machine undoes one that is under way. It takes a driver that ends the
-//!   sessions of a node that has lost the disk, as `qctl` does by ending; in this world the process lives on.
+//!   sessions of a node that has lost the disk, as `qctl` does by ending; in this world the process lives on. So does one
+//!   whose clock stood still: what it decides on behind the late REGISTER is let in too, until it has read that it is deposed.
 //! * *Unbarred*: the win had no barrier that covers every earlier owner (only the settle time, or PREEMPT AND ABORT of one
 //!   holder where no reset can be sent), and said so.
 //! * *The hostile disk*: its ABORT does not abort.
@@ -101,8 +102,6 @@
 //! Takes and terms ([`crate::checkers::takes`], [`crate::checkers::terms`]): not on the hostile disk; "holds at `Held`" not
 //! within a challenge of a power loss, an outage or CLEAR; "has read that the disk is not its own" not by a read of a round
 //! that has failed meanwhile, whose answer is nobody's: the next round looks again, or the self-stop age is there.
-//! *Known, not excused, about once in thirty thousand worlds* (seed 2732101037823): "let in", above, by a write that an owner whose clock
-//! stood still decides on behind its late REGISTER, and not before it.
 //!
 //! [`Input::Start`]: quorum_core::arbitration::Input::Start
 //! [`Input::Stalled`]: quorum_core::arbitration::Input::Stalled

@@ -217,11 +217,10 @@ impl World {
         if effect.verb == Verb::Spc2Reserve && matches!(exchange.answer, Answer::Done(_)) {
             self.note_reserve(&effect, index);
         }
-        if effect.late
-            && let Verb::Register { new: Some(_), .. } = effect.verb
+        if let Verb::Register { new: Some(_), .. } = effect.verb
             && matches!(exchange.answer, Answer::Done(_))
         {
-            self.registered_late(effect.nexus);
+            self.registered(effect.nexus, effect.late);
         }
         if let Some(owner) = owner {
             self.check_key(&effect, owner);

@@ -15,7 +15,7 @@ use crate::log::{Done, Quorum, Spoil};
 use crate::node::{Belief, Farewell};
 use quorum_core::arbitration::{Arbitration, Input, Mode, ParkedMark, Stage};
 use scsi::reservation::Key;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Those that are under way.
@@ -25,6 +25,8 @@ pub(super) struct Writes {
     out: BTreeMap<u64, Write>,
     /// Of those, what is to be written into the log, and where.
     late: BTreeMap<u64, (u64, Vec<u8>)>,
+    /// Persistent mode: registered by a command of which nobody knows any more, and not by another since.
+    registered_late: BTreeSet<Nexus>,
 }
 
 impl Writes {
@@ -144,7 +146,7 @@ impl World {
             let_by_operator: false,
         };
         let reachable = node.path_up[path] && self.now >= self.outage_until;
-        self.checkers.deposed_writes.decided(token, write.term);
+        self.decided(token, &write, index);
         let open = self.disk.is_open();
         let accepted = reachable
             && matches!(
@@ -239,10 +241,19 @@ impl World {
             content,
             let_by_operator: false,
         };
-        self.checkers.deposed_writes.decided(token, node.term);
+        self.decided(token, &write, index);
         self.writes.out.insert(token, write);
         let after = self.draw_hold(FaultKind::WriteHeldInHost, index, Duration::from_millis(2));
         self.schedule(after, Step::WriteArrives { token });
+    }
+
+    fn decided(&mut self, token: u64, write: &Write, index: usize) {
+        let checker = &mut self.checkers.deposed_writes;
+        checker.decided(token, write.term);
+        let cannot_know = self.nodes[index].stood_until.is_some();
+        if cannot_know && self.writes.registered_late.contains(&write.nexus) {
+            checker.let_in(token);
+        }
     }
 
     /// One of the paths that are registered; the first where there is no choice.
@@ -441,8 +452,13 @@ impl World {
         }
     }
 
-    /// Persistent mode: this nexus has been registered by a command of which nobody knows any more.
-    pub(super) fn registered_late(&mut self, nexus: Nexus) {
+    /// Persistent mode: this nexus has been registered; late: by a command of which nobody knows any more.
+    pub(super) fn registered(&mut self, nexus: Nexus, late: bool) {
+        if !late {
+            self.writes.registered_late.remove(&nexus);
+            return;
+        }
+        self.writes.registered_late.insert(nexus);
         for token in self.writes.of(nexus) {
             self.checkers.deposed_writes.let_in(token);
         }
