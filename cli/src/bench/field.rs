@@ -127,7 +127,7 @@ impl<'a> Field<'a> {
         // It may have been heard while something else was waited for.
         if !self.silent.remove(&life) {
             self.hear("a contender to end", |heard| {
-                matches!(heard, Heard::Silent(_, ended) if *ended == life).then_some(())
+                matches!(heard, Heard::Silent(ended) if *ended == life).then_some(())
             })?;
             self.silent.remove(&life);
         }
@@ -305,7 +305,7 @@ impl<'a> Field<'a> {
                 counted.all += 1;
                 counted.polls += u32::from(*sent == Sent::TestUnitReady);
             }
-            Heard::Silent(_, life) => {
+            Heard::Silent(life) => {
                 self.silent.insert(*life);
             }
             Heard::Interrupted => return Err(interrupted()),

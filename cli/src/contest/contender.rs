@@ -79,7 +79,7 @@ impl Contender {
         let heard = heard.clone();
         std::thread::spawn(move || {
             hear_events(stdout, &heard);
-            let _contest_is_over = heard.send(Heard::Silent(node, life));
+            let _contest_is_over = heard.send(Heard::Silent(life));
         });
         Ok(Self { process, life })
     }

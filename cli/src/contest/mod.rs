@@ -40,8 +40,8 @@ pub(crate) enum Heard {
     Event(Box<Record>),
     /// A contender has sent something to the disk (it runs with `--trace`).
     Sent(u8, Sent),
-    /// It prints nothing more: this life of this node has ended.
-    Silent(u8, u32),
+    /// It prints nothing more: this life of a node has ended.
+    Silent(u32),
     /// The operator wants to stop.
     Interrupted,
 }

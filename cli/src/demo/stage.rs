@@ -36,6 +36,10 @@ pub(super) struct Stage<'a> {
     /// What happened so far.
     pub(super) played: Played,
     ends_at: Duration,
+    /// Owners that were waited for.
+    owners: usize,
+    /// Lives that have ended, and were not waited for yet.
+    silent: BTreeSet<u32>,
     /// Who has played before.
     started: BTreeSet<u8>,
     /// What is to be printed.
@@ -105,6 +109,8 @@ impl<'a> Stage<'a> {
                 ..Played::default()
             },
             ends_at: crate::clock::since_boot() + PLAY_MAX,
+            owners: 0,
+            silent: BTreeSet::new(),
             started: BTreeSet::new(),
             waiting: Vec::new(),
             read: BTreeSet::new(),
@@ -182,25 +188,25 @@ impl<'a> Stage<'a> {
     /// Hears a node to its end: its exit code.
     pub(super) fn until_ended(&mut self, node: u8) -> Result<Option<i32>, Cut> {
         let life = self.contender(node)?.life();
-        self.hear(|heard| {
-            matches!(heard, Heard::Silent(silent, ended) if *silent == node && *ended == life)
-        })?;
+        // It may have been heard while something else was waited for.
+        while !self.silent.remove(&life) {
+            self.hear_more()?;
+        }
         let ended = self.slot(node).take();
         Ok(ended.and_then(|mut contender| contender.wait()))
     }
 
-    /// Hears the nodes until one of them is the owner.
+    /// Hears the nodes until another of them is the owner: who. That may have been heard while something else was waited for.
     pub(super) fn until_owner(&mut self) -> Result<u8, Cut> {
-        let mut owner = None;
-        self.hear(|heard| {
-            if let Heard::Event(record) = heard
-                && matches!(record.what, Event::Owner { .. })
-            {
-                owner = Some(record.node);
+        loop {
+            let records = self.played.records.iter();
+            let mut owners = records.filter(|record| matches!(record.what, Event::Owner { .. }));
+            if let Some(owner) = owners.nth(self.owners) {
+                self.owners += 1;
+                return Ok(owner.node);
             }
-            owner.is_some()
-        })?;
-        owner.ok_or_else(|| Cut::Failed("nobody became the owner".to_owned()))
+            self.hear_more()?;
+        }
     }
 
     /// Hears the nodes for a while.
@@ -259,11 +265,9 @@ impl<'a> Stage<'a> {
 
     // ----------------------------------------------------------------- what is heard
 
-    fn hear(&mut self, mut enough: impl FnMut(&Heard) -> bool) -> Result<(), Cut> {
-        while let Some(heard) = self.hear_until(self.ends_at)? {
-            if enough(&heard) {
-                return Ok(());
-            }
+    fn hear_more(&mut self) -> Result<(), Cut> {
+        if self.hear_until(self.ends_at)?.is_some() {
+            return Ok(());
         }
         let seconds = PLAY_MAX.as_secs();
         Err(Cut::Failed(format!(
@@ -296,7 +300,11 @@ impl<'a> Stage<'a> {
                 self.played.records.push((**record).clone());
                 Ok(())
             }
-            Heard::Sent(..) | Heard::Silent(..) => Ok(()),
+            Heard::Silent(life) => {
+                self.silent.insert(*life);
+                Ok(())
+            }
+            Heard::Sent(..) => Ok(()),
             Heard::Interrupted => Err(Cut::Interrupted),
         }
     }
