@@ -443,7 +443,7 @@ impl Persistent {
     fn on_state(&mut self, path: PathId, sent_at: Instant, state: &PersistentState) {
         match &self.phase {
             Phase::Probing => self.probe_state(state),
-            Phase::Registering(_) => self.register_after_read(),
+            Phase::Registering(_) => self.registering_state(state),
             Phase::Challenge(_) => self.challenge_state(state),
             Phase::Win(_) => self.win_state(path, sent_at, state),
             Phase::Leaving(_) => self.leave_state(path, state),

@@ -18,8 +18,8 @@ use super::super::guards::Guard;
 use super::super::tenure::Tenure;
 use super::challenge::Challenge;
 use super::{
-    Answer, Event, Instant, Key, KeyOwner, PathId, Persistent, Phase, Refusal, Refused, Support,
-    Verb,
+    Answer, Event, Instant, Key, KeyOwner, PathId, Persistent, PersistentState, Phase, Refusal,
+    Refused, Reservation, Support, Verb,
 };
 
 /// How many REGISTERs one challenge may send: 24 paths, each refused once, or a few paths among the
@@ -73,6 +73,16 @@ impl Persistent {
             needs_serials: false,
         });
         self.register_after_read();
+    }
+
+    /// An owner that registers again would let in what it has under way: not when another holds the disk already.
+    pub(super) fn registering_state(&mut self, state: &PersistentState) {
+        let own = |key: &Key| self.key == Some(*key) || self.paths.own_keys().contains(key);
+        let by_another = |held: &Reservation| held.key.is_some_and(|key| !own(&key));
+        match state.reservation.filter(by_another) {
+            Some(held) if self.tenure().is_some() => self.depose(Some(held)),
+            Some(_) | None => self.register_after_read(),
+        }
     }
 
     /// Begins a pass with a key that was never sent.
