@@ -135,7 +135,9 @@ impl Args {
                 }
             }
             for ((from, to), count) in &taken {
-                if !transitions::of(mode).contains(&(*from, *to)) {
+                let one = (*from, *to);
+                let known = transitions::of(mode).contains(&one);
+                if !known && !transitions::at_once(mode).contains(&one) {
                     let mode = mode_name(mode);
                     rare.push(format!(
                         "{mode}: {from} -> {to}, taken {count} times, is not in the table"

@@ -18,6 +18,16 @@ pub const fn of(mode: Mode) -> &'static [Transition] {
     }
 }
 
+/// Two of them that one input may bring, once in a long run or so: no number is asked of these.
+#[must_use]
+pub const fn at_once(mode: Mode) -> &'static [Transition] {
+    match mode {
+        // Through `Held`: the settle time that is the only barrier is over in the moment in which the disk is taken again.
+        Mode::Persistent => &[(Stage::Retaking, Stage::Winning)],
+        Mode::Spc2 => &[],
+    }
+}
+
 const PERSISTENT: &[Transition] = &[
     (Stage::Idle, Stage::Probing),
     (Stage::Probing, Stage::Registering),
